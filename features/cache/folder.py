@@ -1,0 +1,117 @@
+"""One cache folder: the embeddings of one database by one encoder under one set of settings."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from features import files
+from features.cache.settings import check_key, key_of
+from features.cache.shards import Row, decode_shard, encode_shard
+from features.errors import InputError
+from features.files import read_json, sha256, write_atomic, write_json
+from features.names import slug
+
+SHARD_ROWS = 256
+SHARD_SECONDS = 60.0
+
+
+class CacheFolder:
+    """A folder of shards with its index.
+
+    The index is the truth: a shard that it does not list does not exist. Writers hold
+    `features.files.locked(folder.path)`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open an existing folder and check that it is what its name says."""
+        self.path = path
+        self.settings = read_json(path / "settings.json")
+        check_key(self.settings, path)
+
+    @classmethod
+    def create(cls, cache: Path, database: str, settings: dict) -> "CacheFolder":
+        """Open the folder of these settings, made if it is not there."""
+        path = cache / database / slug(settings["encoder"]) / key_of(settings)
+        if not (path / "settings.json").is_file():
+            write_json(path / "settings.json", settings)
+        return cls(path)
+
+    @property
+    def encoder(self) -> str:
+        """The encoder's canonical name, options included."""
+        return self.settings["encoder"]
+
+    @property
+    def key(self) -> str:
+        """The 12 digits that stand for the settings."""
+        return self.path.name
+
+    def shards(self) -> list[dict]:
+        """Return the index: one entry {file, rows, sha256, ...} a shard, in order of writing."""
+        path = self.path / "index.json"
+        return read_json(path)["shards"] if path.is_file() else []
+
+    def rows(self) -> Iterator[Row]:
+        """Yield every row of every shard, oldest first; a later row of a name replaces it."""
+        for entry in self.shards():
+            yield from decode_shard(self.path / entry["file"], entry["sha256"])
+
+    def recover(self) -> dict[str, Row]:
+        """Return the rows by name, after dropping what a killed or failing disk left behind.
+
+        Files that the index does not list are removed; shards that are damaged leave the index, so
+        that their rows are made again. Only the writer calls this.
+        """
+        entries, rows = [], {}
+        for entry in self.shards():
+            try:
+                shard = decode_shard(self.path / entry["file"], entry["sha256"])
+            except InputError:
+                continue
+            entries.append(entry)
+            rows.update((row.name, row) for row in shard)
+        if len(entries) < len(self.shards()):
+            write_json(self.path / "index.json", {"shards": entries})
+        listed = {entry["file"] for entry in entries}
+        for path in self.path.iterdir():
+            if (path.suffix == ".h5" and path.name not in listed) or path.suffix == ".tmp":
+                path.unlink()
+        return rows
+
+    def append(self, rows: list[Row], provenance: dict[str, str]) -> None:
+        """Write rows as a new shard, whole, and then list it."""
+        entries = self.shards()
+        numbers = [int(entry["file"].removesuffix(".h5").split("-")[1]) for entry in entries]
+        name = f"shard-{max(numbers, default=-1) + 1:06d}.h5"
+        data = encode_shard(rows, self.settings["n_dims"], provenance)
+        write_atomic(self.path / name, data)
+        files.stage("before index")
+        entry = {"file": name, "rows": len(rows), "sha256": sha256(data)}
+        write_json(self.path / "index.json", {"shards": [*entries, entry | provenance]})
+
+
+class ShardWriter:
+    """Collects rows of a folder and closes a shard after `shard_rows` rows or a minute."""
+
+    def __init__(
+        self, folder: CacheFolder, provenance: dict[str, str], shard_rows: int = SHARD_ROWS
+    ) -> None:
+        self.folder = folder
+        self.provenance = provenance
+        self.shard_rows = shard_rows
+        self._rows: list[Row] = []
+        self._opened = 0.0
+
+    def add(self, rows: list[Row]) -> None:
+        """Take the rows of one block; a block is never cut in two."""
+        if not self._rows:
+            self._opened = time.monotonic()
+        self._rows += rows
+        if len(self._rows) >= self.shard_rows or time.monotonic() - self._opened > SHARD_SECONDS:
+            self.close()
+
+    def close(self) -> None:
+        """Write what is in hand."""
+        rows, self._rows = self._rows, []
+        if rows:
+            self.folder.append(rows, self.provenance)

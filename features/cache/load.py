@@ -1,0 +1,119 @@
+"""Reading a cache: names and one array, joined by name."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from features.cache.folder import CacheFolder
+from features.cache.shards import OK
+from features.errors import InputError
+from features.names import canonical, parse, slug, split_names
+from features.places import place
+
+
+class Embeddings(NamedTuple):
+    """What `load` returns; the first two are what most callers want.
+
+    Attributes
+    ----------
+    names : (n,) the pictures that every encoder could embed, sorted
+    embeddings : (n, d) float32
+    columns : encoder name -> slice of the d columns
+    failures : picture name -> reason
+    keys : encoder name -> cache key
+    """
+
+    names: list[str]
+    embeddings: np.ndarray
+    columns: dict[str, slice]
+    failures: dict[str, str]
+    keys: dict[str, str]
+
+
+def load(
+    db: str,
+    features: str,
+    cache: str | os.PathLike | None = None,
+    key: str | Sequence[str] = (),
+) -> Embeddings:
+    """Load the cached embeddings of a database.
+
+    Parameters
+    ----------
+    db : name of the database, as `extract` printed it
+    features : feature set, such as `reiqa+nss`
+    cache : the cache folder; the default is cache/ under the home place
+    key : the first digits of the cache key, one for each encoder that has several
+
+    Raises
+    ------
+    InputError
+        When an encoder is not cached for this database, is cached under several settings and `key`
+        does not choose, or when a shard is damaged.
+    """
+    root = place("cache", cache)
+    prefixes = (key,) if isinstance(key, str) and key else tuple(key)
+    folders = [find(root, db, request.name, prefixes) for request in parse(features)]
+    tables, failures = [], {}
+    for folder in folders:
+        rows = {row.name: row for row in folder.rows()}
+        failures |= {name: row.status for name, row in rows.items() if row.status != OK}
+        tables.append({name: row.result for name, row in rows.items() if row.status == OK})
+    names = sorted(set.intersection(*(set(table) for table in tables)))
+    widths = [folder.settings["n_dims"] for folder in folders]
+    ends = np.cumsum(widths).tolist()
+    embeddings = np.empty((len(names), ends[-1]), np.float32)
+    columns = {}
+    for folder, table, width, end in zip(folders, tables, widths, ends, strict=True):
+        columns[folder.encoder] = slice(end - width, end)
+        for row, name in enumerate(names):
+            embeddings[row, end - width : end] = table[name]
+    keys = {folder.encoder: folder.key for folder in folders}
+    return Embeddings(names, embeddings, columns, dict(sorted(failures.items())), keys)
+
+
+def find(root: Path, db: str, encoder: str, prefixes: Sequence[str] = ()) -> CacheFolder:
+    """Return the one cache folder of an encoder that the key prefixes leave."""
+    there = sorted((root / db / slug(encoder)).glob("*/settings.json"))
+    if not there:
+        known = ", ".join(cached_encoders(root, db)) or "nothing"
+        raise InputError(
+            f"{encoder} is not cached for {db} in {root} (cached: {known}): run python -m "
+            f"pipeline.extract --db {db} --features '{encoder}'"
+        )
+    paths = [path.parent for path in there]
+    chosen = [path for path in paths if any(path.name.startswith(prefix) for prefix in prefixes)]
+    paths = chosen or paths
+    if len(paths) > 1:
+        lines = "; ".join(f"{path.name}: {difference(path, paths)}" for path in paths)
+        raise InputError(
+            f"{encoder} is cached for {db} under {len(paths)} settings, choose one with key "
+            f"(--key on the command line): {lines}"
+        )
+    return CacheFolder(paths[0])
+
+
+def difference(path: Path, others: list[Path]) -> str:
+    """Say in which settings a folder differs from its neighbours."""
+    settings = [CacheFolder(other).settings for other in others]
+    own = CacheFolder(path).settings
+    differing = [key for key in own if any(other.get(key) != own[key] for other in settings)]
+    return ", ".join(f"{key}={own[key]}" for key in differing)
+
+
+def cached_encoders(root: Path, db: str) -> list[str]:
+    """Return the names of the encoders that are cached for a database."""
+    found = sorted((root / db).glob("*/*/index.json"))
+    return sorted({CacheFolder(path.parent).encoder for path in found})
+
+
+def cached_sets(root: Path, db: str) -> list[str]:
+    """Return the feature sets to fit when none is named: each encoder, complete groups as one."""
+    encoders = cached_encoders(root, db)
+    if not encoders:
+        return []
+    # a complete group, such as both branches of reiqa, goes by the group's name
+    return split_names(canonical("+".join(encoders)))

@@ -1,0 +1,124 @@
+"""Picture files to pixels. Pillow's pixels are the truth.
+
+What people rated is what they saw: EXIF orientation is applied, an animation is its first frame,
+transparency lies on white, 16-bit grey is scaled to 8. ICC profiles are ignored, as every published
+encoder does. `DECODING` names this policy in the cache key.
+
+Layout everywhere: (height, width, 3) uint8, RGB, 0..255.
+"""
+
+import io
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from features.files import sha256
+
+DECODING = "pillow: exif orientation, first frame, alpha on white, 16-bit / 257, icc ignored; 1"
+MAX_MEGAPIXELS = 200.0
+
+# Pillow's own limit is one number for the whole process; ours is an argument. The lock keeps the
+# moment short in which Pillow's is lifted, and lets several threads decode.
+_opening = threading.Lock()
+
+
+class UnreadablePicture(Exception):
+    """This picture gives no pixels; the message is the reason, fit for a row of a table."""
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What tells one version of a picture file from another."""
+
+    size: int
+    mtime_ns: int
+    sha256: str = ""
+
+
+def file_facts(path: Path) -> FileFacts:
+    """Return size and modification time of a file; zeros when it is not there."""
+    try:
+        state = path.stat()
+    except OSError:
+        return FileFacts(0, 0)
+    return FileFacts(state.st_size, state.st_mtime_ns)
+
+
+def read_picture(
+    path: Path, max_megapixels: float = MAX_MEGAPIXELS
+) -> tuple[np.ndarray | str, FileFacts]:
+    """Read and decode one file, never raising for what the file holds.
+
+    Returns
+    -------
+    pixels : (height, width, 3) uint8, or the reason why there are none
+    facts : size, time and SHA-256 of the very bytes that were decoded
+    """
+    facts = file_facts(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return f"cannot be opened: {error.strerror or error}", facts
+    facts = FileFacts(facts.size, facts.mtime_ns, sha256(data))
+    try:
+        return decode(data, max_megapixels), facts
+    except UnreadablePicture as error:
+        return str(error), facts
+
+
+def decode(data: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
+    """Decode the bytes of a picture file to (height, width, 3) uint8 RGB.
+
+    Raises
+    ------
+    UnreadablePicture
+        Empty, truncated or foreign bytes; more than `max_megapixels`; pixels without a known range.
+    """
+    if not data:
+        raise UnreadablePicture("the file is empty")
+    try:
+        with _open(data) as picture:
+            megapixels = picture.width * picture.height / 1e6
+            if megapixels > max_megapixels:
+                raise UnreadablePicture(
+                    f"{picture.width}x{picture.height} is {megapixels:.0f} megapixels, over "
+                    f"the limit of {max_megapixels:g}"
+                )
+            picture.seek(0)
+            return np.asarray(_upright_rgb(picture))
+    except (UnreadablePicture, KeyboardInterrupt):
+        raise
+    except MemoryError:
+        raise UnreadablePicture("not enough memory to decode it") from None
+    except Exception as error:  # a decoder may raise anything on bytes that no one foresaw
+        raise UnreadablePicture(f"cannot be decoded: {error}") from error
+
+
+def _open(data: bytes) -> Image.Image:
+    with _opening:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(io.BytesIO(data))
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _upright_rgb(picture: Image.Image) -> Image.Image:
+    picture.load()
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode == "F":
+        raise UnreadablePicture("floating-point pixels have no defined range")
+    if picture.mode.startswith("I"):  # I;16, I;16B, and I, which older Pillow gives for 16-bit PNG
+        values = np.asarray(picture, dtype=np.int64)
+        if values.size and (values.min() < 0 or values.max() > 65535):
+            raise UnreadablePicture("32-bit pixels have no defined range")
+        # 65535 / 255 = 257 exactly, so black and white stay black and white.
+        picture = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return picture.convert("RGB")

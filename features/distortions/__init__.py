@@ -1,0 +1,113 @@
+"""Synthetic distortions at five levels, the material of quality-aware pretraining.
+
+A picture is (H, W, 3) uint8 RGB and stays so. A distortion is a function
+``(picture, parameter, rng) -> picture`` in one of the modules beside this one and one line of
+``DISTORTIONS``; it takes all its randomness from ``rng`` and leaves its input alone.
+
+A level, 0 to 4, picks the parameter. It is not severity everywhere: ``immeanshift`` passes through
+"no change" at level 2.
+
+Source: the types and parameters that Re-IQA (Saha, Mishra, Bovik, CVPR 2023) took from KADID-10k
+(Lin, Hosu, Saupe, QoMEX 2019). Names and numbers are theirs.
+"""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from PIL.Image import Resampling
+
+from features.distortions import blur, colour, compression, noise, patches, resizing
+
+N_LEVELS = 5
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """One type of distortion.
+
+    ``number`` is its place, 1 to 26, in the published list; ``parameters`` holds what
+    ``function`` gets at level 0 to 4.
+    """
+
+    name: str
+    number: int
+    label: str
+    function: Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
+    parameters: tuple[float, float, float, float, float]
+
+
+_bicubic = partial(resizing.down_and_up, resample=Resampling.BICUBIC)
+_bilinear = partial(resizing.down_and_up, resample=Resampling.BILINEAR)
+_nearest = partial(resizing.down_and_up, resample=Resampling.NEAREST)
+_lanczos = partial(resizing.down_and_up, resample=Resampling.LANCZOS)
+
+_variances = (0.001, 0.002, 0.003, 0.005, 0.01)
+_saturations = (0.4, 0.2, 0.1, 0, -0.4)
+_speckle = (0.001, 0.005, 0.01, 0.02, 0.05)
+_shares = (0.001, 0.005, 0.01, 0.02, 0.03)
+_shifts = (0.15, 0.08, 0, -0.08, -0.15)
+
+DISTORTIONS: dict[str, Distortion] = {
+    distortion.name: distortion
+    for distortion in (
+        Distortion("imblurgauss", 1, "Gaussian blur", blur.gaussian, (0.1, 0.5, 1, 2, 5)),
+        Distortion("imblurlens", 2, "lens blur", blur.lens, (1, 2, 4, 6, 8)),
+        Distortion("imcolorsaturate", 5, "HSV saturation", colour.saturate_hsv, _saturations),
+        Distortion("imcompressjpeg", 7, "JPEG", compression.jpeg, (70, 43, 36, 24, 7)),
+        Distortion("imnoisegauss", 8, "white noise", noise.gaussian, _variances),
+        Distortion("imnoiseimpulse", 10, "impulse noise", noise.impulse, _shares),
+        Distortion("imnoisemultiplicative", 11, "speckle", noise.multiplicative, _speckle),
+        Distortion("immeanshift", 15, "mean shift", colour.shift_mean, _shifts),
+        Distortion("imresizedist", 16, "bicubic resizing", _bicubic, (2, 3, 4, 8, 16)),
+        Distortion("imcolorblock", 19, "colour blocks", patches.colour_blocks, (2, 4, 6, 8, 10)),
+        Distortion("impixelate", 20, "pixelation", resizing.pixelate, (0.01, 0.05, 0.1, 0.2, 0.5)),
+        Distortion("imnoneccentricity", 21, "moved patches", patches.move, (20, 40, 60, 80, 100)),
+        Distortion("imresizedist_bilinear", 23, "bilinear resizing", _bilinear, (2, 3, 4, 8, 16)),
+        Distortion("imresizedist_nearest", 24, "nearest resizing", _nearest, (2, 3, 4, 5, 6)),
+        Distortion("imresizedist_lanczos", 25, "Lanczos resizing", _lanczos, (2, 3, 4, 8, 16)),
+        Distortion("imblurmotion", 26, "motion blur", blur.motion, (12, 16, 20, 24, 28)),
+    )
+}
+
+
+def distort(picture: np.ndarray, name: str, level: int, rng: np.random.Generator) -> np.ndarray:
+    """Distort a picture.
+
+    Parameters
+    ----------
+    picture : (H, W, 3) uint8 RGB, at least one pixel. Patch sizes and factors are shrunk to fit
+        pictures smaller than they are. Not changed.
+    name : a key of ``DISTORTIONS``.
+    level : 0 to 4.
+    rng : the only source of randomness; types that draw nothing ignore it.
+
+    Returns
+    -------
+    (H, W, 3) uint8, a new array.
+
+    Raises
+    ------
+    ValueError : unknown name, level outside 0 to 4, or a picture of another shape or dtype.
+    TypeError : ``rng`` is not a ``numpy.random.Generator``.
+    """
+    if name not in DISTORTIONS:
+        raise ValueError(_unknown(name))
+    if not isinstance(level, int | np.integer) or not 0 <= level < N_LEVELS:
+        raise ValueError(f"level must be an integer from 0 to {N_LEVELS - 1}, got {level!r}")
+    if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8:
+        got = getattr(picture, "dtype", type(picture).__name__)
+        raise ValueError(f"expected a uint8 array with values 0 to 255, got {got}")
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
+        raise ValueError(f"expected a picture of shape (H, W, 3), RGB, got {picture.shape}")
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng must be a numpy.random.Generator, got {type(rng).__name__}")
+    distortion = DISTORTIONS[name]
+    return distortion.function(picture, distortion.parameters[level], rng)
+
+
+def _unknown(name: str) -> str:
+    nearest = difflib.get_close_matches(str(name), DISTORTIONS, n=1, cutoff=0.0)[0]
+    return f"unknown distortion {name!r}, nearest is {nearest!r}; known: {', '.join(DISTORTIONS)}"

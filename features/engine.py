@@ -1,0 +1,150 @@
+"""The engine: pictures to embeddings, decoded once for all encoders.
+
+Work goes in blocks of a few pictures, in the order of the plan. A block is the unit of everything:
+its pictures are grouped by shape into batches, and it is written whole or not at all. So the
+batches are a function of the plan alone, and a resumed run repeats them to the bit.
+"""
+
+import collections
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from features.cache.shards import Row
+from features.decode import MAX_MEGAPIXELS, FileFacts, read_picture
+from features.encoders.base import Encode
+from features.names import Request
+
+BLOCK_ROWS = 8
+# Pictures of one shape share a batch up to this many pixels; beyond it, memory grows and speed does
+# not.
+BATCH_PIXELS = 4_000_000
+DECODERS = 2
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a plan."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An encoder with its weights in place."""
+
+    request: Request
+    encode: Encode
+
+    @property
+    def name(self) -> str:
+        """The canonical name."""
+        return self.request.name
+
+
+def load_encoder(request: Request, weights: Path, gpu: str | None = None) -> Loaded:
+    """Build an encoder from its weight file, on the CPU or on the GPU with that index."""
+    encoder = request.encoder
+    device = None
+    if gpu is not None:
+        from features.networks import device_of  # torch, which encoders without a network spare
+
+        device = device_of(gpu)
+    path = encoder.weights.find(weights) if encoder.weights else None
+    return Loaded(request, encoder.build(request.values, path, device))
+
+
+def blocks(pictures: Sequence[Picture]) -> list[list[Picture]]:
+    """Cut a plan into blocks, in order of name."""
+    ordered = sorted(pictures, key=lambda picture: picture.name)
+    return [list(block) for block in _batched(ordered, BLOCK_ROWS)]
+
+
+def embed(
+    plan: Iterable[list[Picture]],
+    encoders: Sequence[Loaded],
+    wanted: Mapping[str, set[str]] | None = None,
+    max_megapixels: float = MAX_MEGAPIXELS,
+) -> Iterator[dict[str, list[Row]]]:
+    """Yield, block by block, the rows of every encoder.
+
+    Parameters
+    ----------
+    plan : blocks of pictures, as `blocks` makes them
+    encoders : each takes the same decoded pictures
+    wanted : encoder name -> names of the pictures that it still lacks; all when not given
+    """
+    for block, decoded in _decoded_ahead(plan, max_megapixels):
+        yield {
+            loaded.name: _rows(
+                loaded,
+                [
+                    (picture, *result)
+                    for picture, result in zip(block, decoded, strict=True)
+                    if wanted is None or picture.name in wanted[loaded.name]
+                ],
+            )
+            for loaded in encoders
+        }
+
+
+def _decoded_ahead(plan: Iterable[list[Picture]], max_megapixels: float) -> Iterator[tuple]:
+    """Decode one block ahead of the one in hand, in threads: Pillow lets go of the interpreter."""
+    with ThreadPoolExecutor(DECODERS) as pool:
+        waiting: collections.deque = collections.deque()
+        for block in itertools.chain(plan, [None]):
+            if block is not None:
+                tasks = [pool.submit(read_picture, p.path, max_megapixels) for p in block]
+                waiting.append((block, tasks))
+            if waiting and (len(waiting) > 1 or block is None):
+                ready, tasks = waiting.popleft()
+                yield ready, [task.result() for task in tasks]
+
+
+def _rows(loaded: Loaded, pictures: list[tuple[Picture, np.ndarray | str, FileFacts]]) -> list[Row]:
+    """Embed the decoded pictures of one block; the rows come back in the order of the block."""
+    encoder, results = loaded.request.encoder, {}
+    side = encoder.min_side(loaded.request.values)
+    shapes: dict[tuple, list[tuple[str, np.ndarray]]] = {}
+    for picture, pixels, _ in pictures:
+        if isinstance(pixels, str):
+            results[picture.name] = pixels
+        elif min(pixels.shape[:2]) < side:
+            height, width = pixels.shape[:2]
+            results[picture.name] = (
+                f"{width}x{height} is too small: {loaded.name} needs {side}x{side}"
+            )
+        else:
+            shapes.setdefault(pixels.shape, []).append((picture.name, pixels))
+    for (height, width, _), members in shapes.items():
+        for batch in _batched(members, max(1, BATCH_PIXELS // (height * width))):
+            results |= _embed_batch(loaded, [name for name, _ in batch], [p for _, p in batch])
+    return [Row(picture.name, facts, results[picture.name]) for picture, _, facts in pictures]
+
+
+def _embed_batch(
+    loaded: Loaded, names: list[str], pictures: list[np.ndarray]
+) -> dict[str, np.ndarray | str]:
+    try:
+        embeddings = loaded.encode(np.stack(pictures))
+    except (MemoryError, RuntimeError) as error:
+        # torch reports a lack of memory as a RuntimeError of several texts; anything else is a bug
+        if "memory" not in str(error).lower() and not isinstance(error, MemoryError):
+            raise
+        height, width = pictures[0].shape[:2]
+        return dict.fromkeys(names, f"not enough memory for {loaded.name} at {width}x{height}")
+    finite = np.isfinite(embeddings).all(axis=1)
+    return {
+        name: embedding if good else f"{loaded.name} gave numbers that are not finite"
+        for name, embedding, good in zip(names, embeddings, finite, strict=True)
+    }
+
+
+def _batched(items: Sequence, size: int) -> Iterator[Sequence]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

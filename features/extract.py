@@ -1,0 +1,174 @@
+"""Extraction: the pictures of a database into the cache, resuming where it stopped."""
+
+import contextlib
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.cache.folder import SHARD_ROWS, CacheFolder, ShardWriter
+from features.cache.settings import settings_of
+from features.cache.shards import OK, Row
+from features.decode import MAX_MEGAPIXELS, file_facts, read_picture
+from features.engine import Picture, blocks, embed, load_encoder
+from features.files import locked
+from features.names import Request, parse
+from features.progress import progress
+
+_LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow", "h5py")
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What one encoder's folder holds after an extraction."""
+
+    encoder: str
+    path: Path
+    n_dims: int
+    n_new: int
+    n_cached: int
+    failures: dict[str, str]
+
+
+def extract(
+    db: str,
+    pictures: Sequence[Picture],
+    features: str,
+    cache: Path,
+    weights: Path,
+    *,
+    gpu: str | None = None,
+    precision: str = "fp32",
+    variant: str = "",
+    max_megapixels: float = MAX_MEGAPIXELS,
+    shard_rows: int = SHARD_ROWS,
+    retry: bool = False,
+) -> list[Extracted]:
+    """Embed every picture that the cache does not hold yet.
+
+    Parameters
+    ----------
+    db : name of the database's folder in the cache
+    pictures : the whole plan; what is cached already and unchanged on disk is left alone
+    features : feature set, such as `reiqa+nss`
+    retry : try again what failed before
+
+    Raises
+    ------
+    MissingWeights, UsageError, InputError
+        Before anything is computed, where possible; what is written stays valid in any case.
+    """
+    settings = prepare(features, weights, precision, variant, gpu)
+    requests = parse(features)
+    folders = [CacheFolder.create(cache, db, setting) for setting in settings]
+    with contextlib.ExitStack() as stack:
+        for folder in sorted(folders, key=lambda folder: folder.path):  # one order: no deadlock
+            stack.enter_context(locked(folder.path))
+        held = {folder.encoder: folder.recover() for folder in folders}
+        wanted = {name: _pending(pictures, rows, retry) for name, rows in held.items()}
+        counts = {name: len(names) for name, names in wanted.items()}
+        if any(counts.values()):
+            _run(requests, pictures, folders, wanted, weights, gpu, max_megapixels, shard_rows)
+    return [_summary(folder, pictures, counts[folder.encoder]) for folder in folders]
+
+
+def prepare(
+    features: str,
+    weights: Path,
+    precision: str = "fp32",
+    variant: str = "",
+    gpu: str | None = None,
+) -> list[dict]:
+    """Return the settings of every encoder asked for; what is missing is said before any work.
+
+    Raises
+    ------
+    MissingWeights, UsageError
+        A wrong name, a weight file that is not there, a GPU that is not there.
+    """
+    settings = [settings_of(request, weights, precision, variant) for request in parse(features)]
+    if gpu is not None:
+        from features.networks import device_of  # torch, which a cached run on the CPU spares
+
+        device_of(gpu)
+    return settings
+
+
+def _run(
+    requests: Sequence[Request],
+    pictures: Sequence[Picture],
+    folders: Sequence[CacheFolder],
+    wanted: dict[str, set[str]],
+    weights: Path,
+    gpu: str | None,
+    max_megapixels: float,
+    shard_rows: int,
+) -> None:
+    encoders = [load_encoder(request, weights, gpu) for request in requests if wanted[request.name]]
+    provenance = _provenance(gpu)
+    writers = {folder.encoder: ShardWriter(folder, provenance, shard_rows) for folder in folders}
+    missing = set().union(*wanted.values())
+    plan = [
+        block for block in blocks(pictures) if any(picture.name in missing for picture in block)
+    ]
+    plan = [[picture for picture in block if picture.name in missing] for block in plan]
+    with progress(len(missing), "extract") as bar:
+        failed = 0
+        try:
+            for rows in embed(plan, encoders, wanted, max_megapixels):
+                for name, done in rows.items():
+                    writers[name].add(done)
+                names = {row.name for done in rows.values() for row in done}
+                failed += len({r.name for done in rows.values() for r in done if r.status != OK})
+                bar.set_postfix({"failed": failed}, refresh=False)
+                bar.update(len(names))
+        except KeyboardInterrupt:
+            for writer in writers.values():  # whole blocks only: they are as good as any others
+                writer.close()
+            raise
+    for writer in writers.values():
+        writer.close()
+
+
+def _pending(pictures: Sequence[Picture], rows: dict[str, Row], retry: bool) -> set[str]:
+    """Return the names that are not cached, have changed on disk, or failed and are retried."""
+    pending = set()
+    for picture in pictures:
+        row = rows.get(picture.name)
+        if row is None or (retry and row.status != OK) or _changed(picture, row):
+            pending.add(picture.name)
+    return pending
+
+
+def _changed(picture: Picture, row: Row) -> bool:
+    """Tell whether a file holds other bytes than when its row was made.
+
+    Same size and time: the same. Only where they differ are the bytes read; a copied folder has new
+    times and the same bytes.
+    """
+    now = file_facts(picture.path)
+    if (now.size, now.mtime_ns) == (row.facts.size, row.facts.mtime_ns):
+        return False
+    return now.size != row.facts.size or read_picture(picture.path)[1].sha256 != row.facts.sha256
+
+
+def _summary(folder: CacheFolder, pictures: Sequence[Picture], n_new: int) -> Extracted:
+    names = {picture.name for picture in pictures}
+    rows = {row.name: row.status for row in folder.rows() if row.name in names}
+    failures = {name: status for name, status in sorted(rows.items()) if status != OK}
+    n_dims = folder.settings["n_dims"]
+    return Extracted(folder.encoder, folder.path, n_dims, n_new, len(rows), failures)
+
+
+def _provenance(gpu: str | None) -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for library in _LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[library] = importlib.metadata.version(library)
+    text = ", ".join(f"{library} {version}" for library, version in versions.items())
+    return {
+        "versions": text,
+        "device": "cpu" if gpu is None else f"cuda:{gpu}",
+        "machine": platform.machine(),
+    }

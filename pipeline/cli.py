@@ -1,0 +1,99 @@
+"""What all commands share: options, exit codes, and one clear line for a mistake."""
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable
+
+from features.errors import InputError, UsageError
+from features.places import place
+from regressors.errors import DataError
+
+EXAMPLES = "examples:\n"
+
+
+def parser(doc: str, examples: str) -> argparse.ArgumentParser:
+    """Return a parser with the command's description above and its examples below the options."""
+    return argparse.ArgumentParser(
+        description=doc,
+        epilog=EXAMPLES + examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_places(options: argparse.ArgumentParser, *kinds: str) -> None:
+    """Add --cache, --runs or --weights: each place has its own option."""
+    for kind in kinds:
+        options.add_argument(
+            f"--{kind}",
+            metavar="DIR",
+            help=f"folder for {kind} (default: {kind}/ under "
+            "$MEANOPINION_HOME, else the nearest parent folder that has a cache/, else here)",
+        )
+
+
+def places(arguments: argparse.Namespace, *kinds: str) -> dict:
+    """Return the folders in use, and say on stderr which they are."""
+    chosen = {kind: place(kind, getattr(arguments, kind, None)) for kind in kinds}
+    say(", ".join(f"{kind} {folder}" for kind, folder in chosen.items()))
+    return chosen
+
+
+def say(text: str) -> None:
+    """Print progress, which goes to stderr; results go to stdout."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def name_some(names, limit: int = 5) -> str:
+    """Return the first names of a long list."""
+    names = list(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(map(str, names[:limit])) + more
+
+
+def print_json(value: object) -> None:
+    """Print a result as JSON."""
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def positive(text: str) -> int:
+    """Read a whole number above 0, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def run(main: Callable[[list[str] | None], int | None]) -> None:
+    """Run a command: a user's mistake is one line, never a traceback."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # corrupt EXIF and the like
+    try:
+        code = main(None) or 0
+        sys.stdout.flush()
+    except (InputError, DataError) as error:
+        say(f"error: {error}")
+        code = error.exit_code
+    except KeyboardInterrupt:
+        say("interrupted: what was written is kept, and the same command goes on from there")
+        code = 1
+    except BrokenPipeError:
+        # the reader of our output went away, as `| head` does; leave without a second complaint
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
+
+
+__all__ = [
+    "InputError",
+    "UsageError",
+    "add_places",
+    "name_some",
+    "parser",
+    "places",
+    "positive",
+    "print_json",
+    "run",
+    "say",
+]

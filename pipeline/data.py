@@ -1,0 +1,92 @@
+"""A database's embeddings and scores, joined by name."""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from features import load as load_embeddings
+from features.errors import InputError
+from features.places import place
+from pipeline.databases import known_name
+from pipeline.tables import CachedTable, read_cached_table
+
+
+class Data(NamedTuple):
+    """What `load` returns.
+
+    Attributes
+    ----------
+    names : (n,) pictures that have a score and an embedding, sorted
+    X : (n, p) float32 embeddings
+    y : (n,) float64 scores, on the database's own scale and direction
+    group : (n,) what must not stand on both sides of a fold
+    failures : picture name -> why it has no embedding
+    columns : encoder -> slice of X's columns
+    keys : encoder -> cache key
+    database : the cached table, with every labelled picture
+    target : the name of the scores in y
+    """
+
+    names: list[str]
+    X: np.ndarray
+    y: np.ndarray
+    group: np.ndarray
+    failures: dict[str, str]
+    columns: dict[str, slice]
+    keys: dict[str, str]
+    database: CachedTable
+    target: str
+
+
+def load(
+    db: str,
+    features: str,
+    target: str | None = None,
+    cache: str | os.PathLike | None = None,
+    key: str | Sequence[str] = (),
+) -> Data:
+    """Load a cached database for fitting or for a notebook.
+
+    Parameters
+    ----------
+    db : name or alias; `extract` printed it
+    features : feature set, such as `reiqa+nss`
+    target : column of scores; the first one when not given
+    cache, key : as in `features.load`
+
+    Raises
+    ------
+    InputError
+        When the database or the features are not cached, or the target does not exist.
+    """
+    root = place("cache", cache)
+    name = known_name(db) or db
+    database = read_cached_table(root, name)
+    target = database.target(target)
+    embeddings = load_embeddings(name, features, root, key)
+    table = database.table.set_index("name")
+    rows = {picture: row for row, picture in enumerate(embeddings.names)}
+    names = sorted(table.index.intersection(embeddings.names))
+    if not names:
+        raise InputError(
+            f"none of the {len(table)} pictures of {name} has an embedding of {features}: look at "
+            "what extract said, and extract again"
+        )
+    failures = {
+        picture: embeddings.failures.get(picture, "not extracted yet")
+        for picture in table.index
+        if picture not in rows
+    }
+    return Data(
+        names,
+        embeddings.embeddings[[rows[picture] for picture in names]],
+        table.loc[names, target].to_numpy(float),
+        table.loc[names, "group"].to_numpy(str),
+        failures,
+        embeddings.columns,
+        embeddings.keys,
+        database,
+        target,
+    )

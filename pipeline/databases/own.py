@@ -1,0 +1,115 @@
+"""A user's own data: a folder of pictures, or a CSV with the columns image and mos (or dmos)."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from features.errors import InputError
+from pipeline.databases.table import (
+    COLUMNS,
+    PICTURE_SUFFIXES,
+    Database,
+    Target,
+    natural,
+    numbers,
+    under,
+)
+
+_TARGET = re.compile(r"d?mos(_(?!std)\w+)?")
+
+
+def read_folder(folder: Path, name: str = "") -> Database:
+    """Return every picture under a folder, without scores."""
+    names = picture_names(folder)
+    table = pd.DataFrame({"name": names, "group": names})
+    return Database(name or _own_name(folder), folder, table, {})
+
+
+def read_csv(path: Path, root: Path | None = None, name: str = "") -> Database:
+    """Return the pictures and scores of a CSV.
+
+    Parameters
+    ----------
+    path : a CSV in UTF-8 with the column image (paths under `root`), and optionally mos or dmos
+        (or mos_NAME for further targets), mos_std, group, distortion, level, prompt, split
+    root : the folder that the paths start from; the CSV's own folder when not given
+    """
+    root = root or path.parent
+    raw = read_table(path)
+    if "image" not in raw:
+        raise InputError(
+            f"{path}: expected a column image (and mos or dmos for scores), found "
+            f"{', '.join(map(str, raw.columns)) or 'no columns'}"
+        )
+    names = raw["image"].map(lambda image: _relative(str(image), root))
+    table = pd.DataFrame({"name": names})
+    targets = {}
+    for column in raw.columns:
+        if _TARGET.fullmatch(column):
+            table[column] = numbers(raw[column], names, column, path)
+            targets[column] = Target(higher_is_better=not column.startswith("dmos"))
+        elif column in COLUMNS:
+            table[column] = raw[column]
+    if "group" not in table:
+        table["group"] = names
+    if table["group"].isna().any() or (table["group"] == "").any():
+        raise InputError(f"{path}: the column group is empty in some rows; fill it or remove it")
+    there = table["name"].map(lambda n: under(root, n).is_file()).to_numpy(bool)
+    unlabelled = set(picture_names(root)) - set(names) if root.is_dir() else set()
+    return Database(
+        name or _own_name(path),
+        root,
+        table[there].reset_index(drop=True),
+        targets,
+        "column group" if "group" in raw else "picture",
+        tuple(table["name"][~there]),
+        tuple(sorted(unlabelled)),
+        labels=path,
+    )
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV as text, column names in lower case."""
+    try:
+        raw = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise InputError(f"{path} cannot be read as a CSV in UTF-8: {error}") from error
+    raw.columns = [str(column).strip().lower() for column in raw.columns]
+    return raw
+
+
+def picture_names(folder: Path) -> list[str]:
+    """Return the pictures under a folder, as paths with /, 2 before 10; hidden ones are passed by.
+
+    Raises
+    ------
+    InputError
+        When there is no such folder, or no picture in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}")
+    names = [
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
+    ]
+    names = [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
+    return sorted(names, key=natural)
+
+
+def _relative(image: str, root: Path) -> str:
+    path = Path(image)
+    if path.is_absolute() and path.is_relative_to(root):
+        path = path.relative_to(root)
+    under(root, str(path))
+    return path.as_posix()
+
+
+def _own_name(path: Path) -> str:
+    """Name a user's database after its file, with digits of its path: two data.csv stay apart."""
+    stem = re.sub(r"[^\w.-]", "-", path.stem if path.is_file() else path.name) or "pictures"
+    return f"{stem}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:6]}"

@@ -1,0 +1,115 @@
+"""The one table that every reader returns."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from features.errors import InputError
+
+PICTURE_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "gif", "tif"),
+        *("tiff", "webp", "ppm", "pgm", "pnm", "jp2", "avif"),
+    )
+)
+# Beside one column for each target; a database fills in those that it has.
+COLUMNS = ("mos_std", "group", "distortion", "level", "prompt", "split")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One kind of score: its nominal range, and whether higher is better."""
+
+    low: float | None = None
+    high: float | None = None
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database as it lies on this disk.
+
+    Attributes
+    ----------
+    name : the folder in the cache
+    root : the folder that the names of the pictures start from
+    table : one row a picture: `name` (path under root, /), the targets, and those of `COLUMNS`
+        that exist, `group` always
+    targets : column name -> what it means
+    group_by : what a group is, in words
+    missing : pictures that the labels name and the disk does not have
+    unlabelled : pictures on the disk that no label names
+    rejected : name -> why its row was left out
+    labels : the label file
+    note : what must be said wherever numbers of this database are shown
+    """
+
+    name: str
+    root: Path
+    table: pd.DataFrame
+    targets: Mapping[str, Target]
+    group_by: str = "picture"
+    missing: tuple[str, ...] = ()
+    unlabelled: tuple[str, ...] = ()
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    labels: Path | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.table) == 0:
+            missing = f"; {len(self.missing)} labelled pictures are missing" if self.missing else ""
+            raise InputError(f"{self.name}: no picture found under {self.root}{missing}")
+        names = self.table["name"]
+        twice = sorted(set(names[names.duplicated()]))
+        if twice:
+            raise InputError(
+                f"{self.name}: {len(twice)} names stand there twice, the first is {twice[0]!r}; "
+                "a name is how rows are joined, so leave one row for each"
+            )
+
+    def path(self, name: str) -> Path:
+        """Return the file of a picture."""
+        return self.root / name
+
+
+def numbers(values: pd.Series, names: pd.Series, column: str, where: Path) -> pd.Series:
+    """Return scores as floats.
+
+    Raises
+    ------
+    InputError
+        With the first picture whose score is no number, or not a finite one.
+    """
+    parsed = pd.to_numeric(values, errors="coerce").astype(float)
+    bad = ~parsed.map(math.isfinite)
+    if bad.any():
+        first = bad.to_numpy().argmax()
+        raise InputError(
+            f"{where}: {int(bad.sum())} values of {column} are not numbers, the first is "
+            f"{values.iloc[first]!r} for {names.iloc[first]!r}; correct or remove these rows"
+        )
+    return parsed
+
+
+def under(root: Path, name: str) -> Path:
+    """Return root/name, and never a file outside of root.
+
+    Raises
+    ------
+    InputError
+        When the name leads out of the folder, by .. or by a symbolic link.
+    """
+    path = root / name
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise InputError(f"{name!r} leads out of {root}: name its folder with --root")
+    return path
+
+
+def natural(name: str) -> tuple:
+    """Sort key under which picture 2 comes before picture 10."""
+    return tuple(int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name))

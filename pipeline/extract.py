@@ -1,0 +1,150 @@
+"""Turn the pictures of a database into embeddings in the cache. Run again, it resumes."""
+
+from features.decode import MAX_MEGAPIXELS
+from features.engine import Picture
+from features.errors import InputError
+from features.extract import Extracted, extract, prepare
+from features.places import place
+from pipeline import cli
+from pipeline.databases import DATABASES, open_database
+from pipeline.databases.table import Database, under
+from pipeline.tables import write_table
+
+EXAMPLES = """\
+  python -m pipeline.extract --features content-lite            the embedded sample database
+  python -m pipeline.extract --db pcuid --root ~/pcuid --features content-lite
+  python -m pipeline.extract --db photos/ --features reiqa --gpu 0
+  python -m pipeline.extract --db my.csv --features 'content-lite[pool=last]+nss'
+"""
+
+
+def run_extract(
+    db: str = "sample",
+    root: str | None = None,
+    features: str = "reiqa",
+    cache: str | None = None,
+    weights: str | None = None,
+    gpu: str | None = None,
+    precision: str = "fp32",
+    max_megapixels: float = MAX_MEGAPIXELS,
+    shard_rows: int = 256,
+    retry: bool = False,
+    strict: bool = False,
+) -> tuple[Database, list[Extracted]]:
+    """Read the database, write its table, and embed what the cache lacks.
+
+    Parameters
+    ----------
+    strict : pictures that the labels name and the disk lacks, or the other way round, are an error
+    """
+    prepare(features, place("weights", weights), precision, gpu=gpu)  # before the database's work
+    database = open_database(db, root, place("data"))
+    report_database(database, strict)
+    write_table(place("cache", cache), database)
+    pictures = [Picture(name, under(database.root, name)) for name in database.table["name"]]
+    done = extract(
+        database.name,
+        pictures,
+        features,
+        place("cache", cache),
+        place("weights", weights),
+        gpu=gpu,
+        precision=precision,
+        max_megapixels=max_megapixels,
+        shard_rows=shard_rows,
+        retry=retry,
+    )
+    return database, done
+
+
+def report_database(database: Database, strict: bool) -> None:
+    """Say what is there and what is not; with `strict`, a difference is fatal."""
+    table = database.table
+    cli.say(
+        f"{database.name}: {len(table)} pictures in {table['group'].nunique()} groups "
+        f"({database.group_by}) under {database.root}"
+    )
+    differences = [
+        (database.missing, "labelled pictures are not on the disk and are left out"),
+        (database.unlabelled, "pictures on the disk have no label and are left out"),
+    ]
+    for names, text in differences:
+        if names and database.targets:
+            line = f"{database.name}: {len(names)} {text}: {cli.name_some(names)}"
+            if strict:
+                raise InputError(f"{line} (--strict)")
+            cli.say(line)
+    if database.note:
+        cli.say(database.note)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, extract, print."""
+    options = cli.parser(__doc__, EXAMPLES)
+    add = options.add_argument
+    add(
+        "--db",
+        default="sample",
+        help=f"{', '.join(DATABASES)}, a folder, or a CSV (default sample)",
+    )
+    add("--root", help="the database's folder (default data/<name>); of a CSV, where paths start")
+    add(
+        "--features",
+        default="reiqa",
+        help="feature set, such as reiqa, content-lite, nss, or "
+        "several joined by + (default reiqa)",
+    )
+    add("--gpu", metavar="N", help="CUDA device (default: the CPU)")
+    add("--precision", default="fp32", choices=["fp32"], help="exact float32")
+    add(
+        "--max-megapixels",
+        type=float,
+        default=MAX_MEGAPIXELS,
+        help="larger pictures become failed rows (default %(default)g)",
+    )
+    add(
+        "--shard-rows", type=cli.positive, default=256, help="rows of a shard (default %(default)s)"
+    )
+    add("--retry", action="store_true", help="try again the pictures that failed before")
+    add("--strict", action="store_true", help="missing or unlabelled pictures are an error")
+    add("--json", action="store_true", help="print the result as JSON")
+    cli.add_places(options, "cache", "weights")
+    arguments = options.parse_args(argv)
+    cli.places(arguments, "cache", "weights")
+    chosen = vars(arguments).copy()
+    as_json = chosen.pop("json")
+    database, done = run_extract(**chosen)
+    if as_json:
+        cli.print_json([_as_json(database, item) for item in done])
+    else:
+        for item in done:
+            print(
+                f"{database.name}  {item.encoder}  {item.n_cached} pictures, {item.n_new} new, "
+                f"{len(item.failures)} failed  {item.n_dims} numbers each  {item.path}"
+            )
+    reasons = {name: reason for item in done for name, reason in item.failures.items()}
+    for name, reason in list(reasons.items())[:20]:
+        cli.say(f"failed: {name}: {reason}")
+    if len(reasons) > 20:
+        cli.say(f"failed: {len(reasons) - 20} more; --json lists them all")
+    if all(len(item.failures) == item.n_cached for item in done):
+        raise InputError("not one picture could be embedded; the reasons are above")
+    return 0
+
+
+def _as_json(database: Database, item: Extracted) -> dict:
+    return {
+        "db": database.name,
+        "encoder": item.encoder,
+        "pictures": item.n_cached,
+        "new": item.n_new,
+        "failed": item.failures,
+        "n_dims": item.n_dims,
+        "path": str(item.path),
+        "missing": list(database.missing),
+        "unlabelled": list(database.unlabelled),
+    }
+
+
+if __name__ == "__main__":
+    cli.run(main)

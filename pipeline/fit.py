@@ -1,0 +1,121 @@
+"""Tune and judge heads on cached embeddings: ten nested folds, one seeded study each, a final head.
+
+Without --db and --features, every cached database and feature set is fitted. A finished run is not
+computed again; one that was killed goes on where it stopped.
+"""
+
+from pathlib import Path
+
+from features.cache.load import cached_sets
+from features.errors import InputError, unknown_name
+from features.names import canonical
+from features.places import place
+from features.progress import progress
+from pipeline import cli
+from pipeline.data import load
+from pipeline.databases import known_name
+from pipeline.fitting import fit_run
+from pipeline.results import result_table
+from pipeline.splits import N_FOLDS
+from pipeline.tables import cached_databases, read_cached_table
+from regressors import REGRESSORS
+
+EXAMPLES = """\
+  python -m pipeline.fit                                        everything that is cached
+  python -m pipeline.fit --db pcuid --features content-lite --regressor ridge --trials 200
+  python -m pipeline.fit --db my-1a2b3c --features content-lite+nss --json
+"""
+
+
+def run_fit(
+    db: list[str] | None = None,
+    features: list[str] | None = None,
+    regressor: str = "ridge",
+    target: str | None = None,
+    trials: int = 200,
+    seed: int = 0,
+    cache: str | None = None,
+    runs: str | None = None,
+    key: list[str] | None = None,
+) -> list[tuple[Path, dict]]:
+    """Fit every combination asked for and return (run folder, result) of each."""
+    if regressor not in REGRESSORS:
+        raise unknown_name("regressor", regressor, REGRESSORS)
+    cache_place, runs_place = place("cache", cache), place("runs", runs)
+    databases = [known_name(name) or name for name in db or _with_scores(cache_place)]
+    chosen = [canonical(name) for name in features or []]
+    results = []
+    for name in databases:
+        for feature_set in chosen or _sets(cache_place, name):
+            data = load(name, feature_set, target, cache_place, key or ())
+            _report(data, name, feature_set)
+            with progress(trials * (N_FOLDS + 1), f"fit {name} {feature_set}", "trial") as bar:
+                results.append(
+                    fit_run(data, feature_set, regressor, runs_place, trials, seed, bar.update)
+                )
+    return results
+
+
+def _with_scores(cache: Path) -> list[str]:
+    databases = [name for name in cached_databases(cache) if read_cached_table(cache, name).targets]
+    if not databases:
+        raise InputError(
+            f"no database with scores in the cache {cache}: run python -m pipeline.extract first"
+        )
+    return databases
+
+
+def _sets(cache: Path, name: str) -> list[str]:
+    read_cached_table(cache, name)  # an unknown database is said to be one
+    sets = cached_sets(cache, name)
+    if not sets:
+        raise InputError(f"no embeddings of {name} in the cache {cache}: extract them first")
+    return sets
+
+
+def _report(data, name: str, feature_set: str) -> None:
+    cli.say(
+        f"{name} {data.target}, {feature_set}: {len(data.names)} pictures, {data.X.shape[1]} "
+        f"numbers each"
+    )
+    if data.failures:
+        cli.say(
+            f"{name}: {len(data.failures)} labelled pictures have no embedding and leave their "
+            f"folds: {cli.name_some(f'{n} ({why})' for n, why in data.failures.items())}"
+        )
+    if data.database.note:
+        cli.say(data.database.note)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, fit, print."""
+    options = cli.parser(__doc__, EXAMPLES)
+    add = options.add_argument
+    add("--db", action="append", help="a cached database; may be repeated (default all)")
+    add(
+        "--features",
+        action="append",
+        help="a feature set; may be given several times (default all that are cached)",
+    )
+    add("--regressor", default="ridge", help=f"{', '.join(REGRESSORS)} (default ridge)")
+    add("--target", help="column of scores (default the database's first)")
+    add("--trials", type=cli.positive, default=200, help="trials of a study (default %(default)s)")
+    add("--seed", type=int, default=0, help="seed of studies and intervals (default %(default)s)")
+    add("--key", action="append", help="first digits of a cache key, where an encoder has several")
+    add("--json", action="store_true", help="print the results as JSON")
+    cli.add_places(options, "cache", "runs")
+    chosen = vars(options.parse_args(argv))
+    as_json = chosen.pop("json")
+    cli.say(f"cache {place('cache', chosen['cache'])}, runs {place('runs', chosen['runs'])}")
+    results = run_fit(**chosen)
+    if as_json:
+        cli.print_json([{"run": str(folder), **result} for folder, result in results])
+    else:
+        print(result_table([result for _, result in results]))
+        for folder, _ in results:
+            print(f"run  {folder}\nplot {folder / 'scatter.png'}")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,79 @@
+"""Results as a table to read."""
+
+from collections.abc import Sequence
+
+HEADER = (
+    "database",
+    "features",
+    "head",
+    "n",
+    "SRCC",
+    "95 % interval",
+    "KRCC",
+    "PLCC",
+    "PLCC*",
+    "RMSE*",
+    "SD",
+)
+LEGEND = (
+    "medians over ten group-disjoint 80/20 folds, hyper-parameters tuned inside each; * after the "
+    "4-parameter logistic;\nSD: of SRCC over folds"
+)
+
+# A draw of so few groups often leaves a fold with one of them: the interval moves off the median.
+FEW_GROUPS = 20
+
+
+def result_table(results: Sequence[dict]) -> str:
+    """Return the results of some runs as aligned text, with what must be said of them below."""
+    rows = [HEADER, *(_cells(result) for result in results)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column < 3 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    notes = dict.fromkeys(note for result in results for note in _notes(result))
+    return "\n".join([*lines, LEGEND, *filter(None, notes)])
+
+
+def _cells(result: dict) -> tuple[str, ...]:
+    median = result["median"]
+    low, high = result["srcc_interval"]
+    return (
+        f"{result['db']} {result['target']}",
+        result["features"],
+        result["regressor"],
+        str(result["n_pictures"]),
+        f"{median['srcc']:.4f}",
+        f"[{low:.3f}, {high:.3f}]",
+        *(_number(median[name], 4) for name in ("krcc", "plcc", "plcc_logistic")),
+        _number(median["rmse_logistic"], 3),
+        f"{result['srcc_spread']['sd']:.4f}",
+    )
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _notes(result: dict) -> list[str]:
+    """Return what must be said of a result beside its numbers."""
+    few = (
+        f"{result['db']}: {result['n_groups']} groups are too few for an interval that means much"
+        if result["n_groups"] < FEW_GROUPS
+        else ""
+    )
+    return [result["note"], few, *_edges(result)]
+
+
+def _edges(result: dict) -> list[str]:
+    """Say where the best hyper-parameter lay at the edge of its space: better may lie beyond."""
+    edges = [(fold["fold"], fold["edges"]) for fold in result["folds"] if fold["edges"]]
+    if not edges:
+        return []
+    where = ", ".join(f"{name} ({edge} {key})" for name, e in edges for key, edge in e.items())
+    return [f"{result['db']} {result['features']}: best value at the edge of its space in {where}"]

@@ -1,0 +1,109 @@
+"""Run folders: runs/<db>/<features>/<regressor>/<target>/<settings12>/, and what lies in them."""
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from features.errors import InputError
+from features.files import digest, read_json, sha256, write_atomic, write_json
+from features.names import slug
+
+_LIBRARIES = ("meanopinion", "numpy", "scipy", "scikit-learn", "optuna", "pandas")
+HEAD_ARRAYS, HEAD_FACTS = "head.safetensors", "head.json"
+
+
+def run_folder(runs: Path, settings: dict) -> Path:
+    """Return the folder of a run: its settings decide the last part of the path."""
+    parts = settings["db"], slug(settings["features"]), settings["regressor"], settings["target"]
+    return runs.joinpath(*parts, digest(settings)[:12])
+
+
+def point_latest(folder: Path) -> None:
+    """Let `latest` beside the folder lead to it."""
+    aside = folder.parent / f".latest.{folder.name}"
+    aside.unlink(missing_ok=True)
+    aside.symlink_to(folder.name)
+    aside.replace(folder.parent / "latest")
+
+
+def find_run(path: Path, runs: Path) -> Path:
+    """Return the finished run that a path means.
+
+    The path may be the run's own folder, or any folder above it that holds one run only by
+    `latest`; a relative one is looked for here and under runs/.
+
+    Raises
+    ------
+    InputError
+        When there is none, or more than one.
+    """
+    for start in (path, runs / path):
+        if (start / "result.json").is_file():
+            return start.resolve()
+        found = sorted(p.parent.resolve() for p in start.glob("**/latest/result.json"))
+        if not found and (start / "latest" / "result.json").is_file():
+            found = [(start / "latest").resolve()]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise InputError(
+                f"--run {path}: there are {len(found)} runs, name one: "
+                + ", ".join(str(run) for run in found[:6])
+            )
+    raise InputError(
+        f"--run {path}: there is no finished run there nor under {runs}; python -m pipeline.fit "
+        "makes one and prints its folder"
+    )
+
+
+def write_head(folder: Path, arrays: dict[str, np.ndarray], facts: dict) -> None:
+    """Write a head: arrays as safetensors, the rest as JSON with the arrays' checksum."""
+    data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    write_atomic(folder / HEAD_ARRAYS, data)
+    write_json(folder / HEAD_FACTS, facts | {"arrays_sha256": sha256(data)})
+
+
+def read_head(folder: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """Read a head; nothing in it is executed.
+
+    Raises
+    ------
+    InputError
+        When a file is missing, damaged, or does not belong to the other.
+    """
+    facts = read_json(folder / HEAD_FACTS)
+    try:
+        data = (folder / HEAD_ARRAYS).read_bytes()
+        arrays = load(data)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"the head {folder / HEAD_ARRAYS} cannot be read: {error}") from error
+    if sha256(data) != facts["arrays_sha256"]:
+        raise InputError(f"the head {folder / HEAD_ARRAYS} is not the one that head.json describes")
+    return arrays, facts
+
+
+def provenance() -> dict[str, str]:
+    """Return the versions and the commit that a run was made with."""
+    versions = {"python": platform.python_version(), "machine": platform.machine()}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            versions[library] = "not installed"
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        commit = "unknown"
+    return versions | {"git_commit": commit}

@@ -1,0 +1,106 @@
+"""Score pictures with a run's head.
+
+Prints CSV: picture, score, low, high (nine of ten lie within), outside (yes where the picture is
+unlike any that the head was trained on), status (ok, or why there is no score).
+"""
+
+import csv
+import io
+import math
+import sys
+from pathlib import Path
+
+from features.cache.shards import OK
+from features.decode import MAX_MEGAPIXELS
+from features.errors import InputError, UsageError
+from features.files import read_json, write_atomic
+from features.places import place
+from features.progress import progress
+from pipeline import cli
+from pipeline.runs import HEAD_FACTS, find_run
+from pipeline.scoring import Score, collect, score
+
+EXAMPLES = """\
+  python -m pipeline.score --run runs/pcuid/content-lite photo.jpg
+  python -m pipeline.score --run pcuid holiday/ -o scores.csv
+  python -m pipeline.score --run pcuid list.csv --json
+"""
+COLUMNS = ("picture", "score", "low", "high", "outside", "status")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, score, print."""
+    options = cli.parser(__doc__, EXAMPLES)
+    add = options.add_argument
+    add("--run", required=True, help="a run's folder, or a folder above it that holds one run")
+    add("pictures", nargs="+", help="pictures, folders, or CSVs with a column image")
+    add("-o", "--output", metavar="FILE.csv", help="write there instead of to stdout")
+    add("--gpu", metavar="N", help="CUDA device (default: the CPU)")
+    add("--max-megapixels", type=float, default=MAX_MEGAPIXELS, help="limit (default %(default)g)")
+    add("--json", action="store_true", help="print JSON instead of CSV")
+    cli.add_places(options, "runs", "weights")
+    chosen = options.parse_args(argv)
+    if chosen.output and not chosen.output.lower().endswith(".csv"):
+        raise UsageError(f"-o {chosen.output}: expected a name that ends in .csv")
+    run = find_run(Path(chosen.run), place("runs", chosen.runs))
+    _announce(run)
+    pictures = collect(chosen.pictures)
+    scores, in_table = [], not chosen.json and not chosen.output
+    if in_table:
+        print(_line(COLUMNS), end="")
+    with progress(len(pictures), "score") as bar:
+        for item in score(
+            run, pictures, place("weights", chosen.weights), chosen.gpu, chosen.max_megapixels
+        ):
+            scores.append(item)
+            bar.update()
+            if in_table:
+                print(_line(_cells(item)), end="", flush=True)
+            if item.status != OK:
+                bar.write(f"failed: {item.picture}: {item.status}", file=sys.stderr)
+    if chosen.output:
+        text = "".join(_line(cells) for cells in (COLUMNS, *map(_cells, scores)))
+        write_atomic(Path(chosen.output), text.encode())
+    if chosen.json:
+        cli.print_json([dict(zip(COLUMNS, _values(item), strict=True)) for item in scores])
+    failed = sum(item.status != OK for item in scores)
+    cli.say(f"{len(scores) - failed} scored, {failed} failed")
+    if failed == len(scores):
+        raise InputError("not one picture could be scored; the reasons are above")
+    return 0
+
+
+def _announce(run: Path) -> None:
+    facts = read_json(run / HEAD_FACTS)
+    scale = facts["range"]
+    known = scale["low"] is not None
+    span = f"{scale['low']:g} to {scale['high']:g}, " if known else ""
+    better = "higher" if scale["higher_is_better"] else "lower"
+    cli.say(
+        f"run {run}: scores are {facts['target']} of {facts['db']}, {span}{better} is better; "
+        f"median SRCC {facts['median_srcc']:.3f} on its own database"
+    )
+    if facts["note"]:
+        cli.say(facts["note"])
+
+
+def _values(item: Score) -> tuple:
+    numbers = (item.score, item.low, item.high)
+    plain = (None if math.isnan(value) else value for value in numbers)
+    return (item.picture, *plain, item.outside, item.status)
+
+
+def _cells(item: Score) -> tuple[str, ...]:
+    name, *numbers, outside, status = _values(item)
+    texts = ("" if value is None else f"{value:.4f}" for value in numbers)
+    return (name, *texts, "yes" if outside else "no", status)
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,90 @@
+"""How sure a median over folds is: a bootstrap over groups.
+
+Ten 80/20 repeats overlap, so that bootstrapping the ten numbers is too narrow. Instead the groups
+are drawn with replacement, every fold's SRCC is computed anew with the multiplicities, and then the
+median. Two runs on the same folds take the same draws, so that their difference has an interval
+too.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.stats
+
+N_DRAWS = 2000
+LEVEL = 0.95
+_CHUNK = 4_000_000  # numbers of one float64 work array
+
+
+def group_draws(n_groups: int, n_draws: int = N_DRAWS, seed: int = 0) -> np.ndarray:
+    """Return how often each group is drawn: (n_draws, n_groups) integers, rows sum to n_groups."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n_draws)
+
+
+def weighted_srcc(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return Spearman's correlation as if row i stood there weights[d, i] times.
+
+    Parameters
+    ----------
+    x, y : (n,)
+    weights : (n_draws, n) multiplicities, zeros allowed
+
+    Returns
+    -------
+    (n_draws,) float64; NaN where fewer than two different values are left
+    """
+    step = max(1, _CHUNK // max(1, len(x)))
+    parts = [
+        _weighted_srcc(x, y, weights[start : start + step])
+        for start in range(0, len(weights), step)
+    ]
+    return np.concatenate(parts)
+
+
+def _weighted_srcc(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    weights = weights.astype(float)
+    total = weights.sum(axis=1, keepdims=True)
+    rx, ry = _weighted_ranks(x, weights), _weighted_ranks(y, weights)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rx -= (weights * rx).sum(axis=1, keepdims=True) / total
+        ry -= (weights * ry).sum(axis=1, keepdims=True) / total
+        covariance = (weights * rx * ry).sum(axis=1)
+        spread = np.sqrt((weights * rx**2).sum(axis=1) * (weights * ry**2).sum(axis=1))
+        return np.where(spread > 1e-9, covariance / spread, np.nan)
+
+
+def _weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return average ranks of repeated rows: a tie takes the mean of the ranks it spans."""
+    level = scipy.stats.rankdata(values, method="dense") - 1  # 0-based rank among different values
+    order = np.argsort(level, kind="stable")
+    starts = np.flatnonzero(np.diff(level[order], prepend=-1))
+    per_level = np.add.reduceat(weights[:, order], starts, axis=1)
+    before = np.cumsum(per_level, axis=1) - per_level
+    return (before + (per_level + 1) / 2)[:, level]
+
+
+def median_draws(
+    folds: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], draws: np.ndarray
+) -> np.ndarray:
+    """Return the median SRCC over folds in every draw.
+
+    Parameters
+    ----------
+    folds : per fold (mos, prediction, group index) of its test part, (n,) each
+    draws : (n_draws, n_groups) multiplicities
+
+    Returns
+    -------
+    (n_draws,); a fold none of whose groups is drawn is left out of the median of that draw
+    """
+    per_fold = [weighted_srcc(mos, pred, draws[:, group]) for mos, pred, group in folds]
+    stacked = np.stack(per_fold)
+    usable = np.isfinite(stacked).any(axis=0)
+    return np.nanmedian(stacked[:, usable], axis=0)
+
+
+def interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """Return the central interval that holds `level` of the values."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

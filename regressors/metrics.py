@@ -1,0 +1,130 @@
+"""How predictions are judged.
+
+Conventions: `mos` and `prediction` are (n,) float64 on the database's own scale; correlations are
+signed, in -1..1, and never made absolute. Source: VQEG final reports (2000, 2003) for the mapping;
+ITU-T P.1401 for the measures.
+"""
+
+import numpy as np
+import scipy.optimize
+import scipy.stats
+
+from regressors.errors import DataError
+
+MINIMUM_ROWS = 3
+
+
+def srcc(mos: np.ndarray, prediction: np.ndarray) -> float:
+    """Return Spearman's rank correlation, ties at their average rank."""
+    _check(mos, prediction)
+    return pearson(scipy.stats.rankdata(mos), scipy.stats.rankdata(prediction))
+
+
+def krcc(mos: np.ndarray, prediction: np.ndarray) -> float:
+    """Return Kendall's rank correlation, tau-b."""
+    _check(mos, prediction)
+    return float(scipy.stats.kendalltau(mos, prediction).statistic)
+
+
+def plcc(mos: np.ndarray, prediction: np.ndarray) -> float:
+    """Return Pearson's correlation of the raw predictions."""
+    _check(mos, prediction)
+    return pearson(mos, prediction)
+
+
+def rmse(mos: np.ndarray, prediction: np.ndarray) -> float:
+    """Return the root of the mean squared error, on the scale of the scores."""
+    return float(np.sqrt(np.mean((np.asarray(mos) - np.asarray(prediction)) ** 2)))
+
+
+def pearson(x: np.ndarray, y: np.ndarray) -> float:
+    """Return the correlation of two vectors that are known to vary."""
+    x, y = x - np.mean(x), y - np.mean(y)
+    return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1.0, 1.0))
+
+
+def logistic4(x: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Map predictions to scores: b2 + (b1 - b2) / (1 + exp(-(x - b3) / |b4|)), b = (b1, .., b4)."""
+    return b[1] + (b[0] - b[1]) * scipy.special.expit((np.asarray(x) - b[2]) / abs(b[3]))
+
+
+def fit_logistic4(mos: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Return the (4,) parameters of `logistic4` that bring predictions closest to the scores.
+
+    Least squares from several starts, rising and falling, on standardised values, because a single
+    start ends in a flat corner on small folds.
+    """
+    _check(mos, prediction)
+    mos, prediction = np.asarray(mos, float), np.asarray(prediction, float)
+    x = (prediction - prediction.mean()) / prediction.std()
+    y = (mos - mos.mean()) / mos.std()
+    low, high = y.min(), y.max()
+    starts = [
+        (top, bottom, 0.0, width)
+        for top, bottom in ((high, low), (low, high))
+        for width in (0.25, 1.0, 4.0)
+    ]
+    fits = [
+        scipy.optimize.least_squares(lambda b: logistic4(x, _safe(b)) - y, start, max_nfev=500)
+        for start in starts
+    ]
+    best = _safe(min(fits, key=lambda fit: fit.cost).x)
+    return np.array(
+        [
+            best[0] * mos.std() + mos.mean(),
+            best[1] * mos.std() + mos.mean(),
+            best[2] * prediction.std() + prediction.mean(),
+            best[3] * prediction.std(),
+        ]
+    )
+
+
+def _safe(b: np.ndarray) -> np.ndarray:
+    # a width of zero would divide by it; a step is as good as this one
+    return np.array([b[0], b[1], b[2], max(abs(b[3]), 1e-6)])
+
+
+def all_metrics(
+    mos: np.ndarray, prediction: np.ndarray, mapping: np.ndarray | None = None
+) -> dict[str, float]:
+    """Return every number of the report.
+
+    Parameters
+    ----------
+    mapping : (4,) parameters of a logistic learnt elsewhere (in the training part); its numbers
+        carry the suffix `_train`. The mapping without suffix is learnt on these very rows, which is
+        the field's convention and slightly flattering.
+    """
+    mapped = {"": logistic4(prediction, fit_logistic4(mos, prediction))}
+    if mapping is not None:
+        mapped["_train"] = logistic4(prediction, mapping)
+    numbers = {
+        "srcc": srcc(mos, prediction),
+        "krcc": krcc(mos, prediction),
+        "plcc": plcc(mos, prediction),
+        "rmse": rmse(mos, prediction),
+        "mae": float(np.mean(np.abs(mos - prediction))),
+    }
+    for suffix, values in mapped.items():
+        constant = np.ptp(values) == 0
+        numbers[f"plcc_logistic{suffix}"] = float("nan") if constant else plcc(mos, values)
+        numbers[f"rmse_logistic{suffix}"] = rmse(mos, values)
+    return numbers
+
+
+def _check(mos: np.ndarray, prediction: np.ndarray) -> None:
+    mos, prediction = np.asarray(mos), np.asarray(prediction)
+    if mos.shape != prediction.shape or mos.ndim != 1:
+        raise ValueError(f"expected two vectors alike, got {mos.shape} and {prediction.shape}")
+    if len(mos) < MINIMUM_ROWS:
+        raise DataError(
+            f"a correlation needs at least {MINIMUM_ROWS} pictures, there are {len(mos)}"
+        )
+    for name, values in (("scores", mos), ("predictions", prediction)):
+        if not np.isfinite(values).all():
+            raise DataError(f"the {name} hold values that are not finite")
+        if np.ptp(values) == 0:
+            raise DataError(
+                f"the {name} are all {values[0]:g}: there is nothing to correlate; look at the "
+                "database's scores and at the embeddings"
+            )

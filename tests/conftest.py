@@ -1,0 +1,65 @@
+"""What the tests share: small pictures, a home of their own, and ../shared where it exists."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    """Every test has its own cache/, runs/, weights/ and data/."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("MEANOPINION_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of facts and real databases beside the repository."""
+    folder = Path(os.environ.get("MEANOPINION_SHARED", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent: it holds reference numbers and real databases")
+    return folder
+
+
+def picture(seed: int, width: int = 64, height: int = 48) -> np.ndarray:
+    """A (height, width, 3) uint8 picture: smooth shapes, whose sharpness and noise `seed` sets."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width] / max(width, height)
+    waves = [
+        np.sin(2 * np.pi * (rng.uniform(1, 6) * x + rng.uniform(1, 6) * y) + rng.uniform(0, 6))
+        for _ in range(3)
+    ]
+    noise = rng.normal(0, 2 + 3 * (seed % 10), (height, width, 3))
+    return np.clip(128 + 60 * np.stack(waves, axis=2) + noise, 0, 255).astype(np.uint8)
+
+
+def write_pictures(folder: Path, n: int, groups: int = 0) -> list[str]:
+    """Write n PNG pictures of a few sizes and return their names in order."""
+    sizes = [(64, 48), (48, 64), (80, 60)]
+    folder.mkdir(parents=True, exist_ok=True)
+    names = []
+    for index in range(n):
+        name = f"p{index:03d}.png"
+        Image.fromarray(picture(index, *sizes[index % 3])).save(folder / name)
+        names.append(name)
+    return names
+
+
+def write_csv(folder: Path, n: int, groups: int | None = None) -> Path:
+    """Write a database of a user's own: n pictures, whose MOS falls with their noise, and a CSV."""
+    names = write_pictures(folder, n)
+    rng = np.random.default_rng(0)
+    lines = ["image,mos,group"]
+    for index, name in enumerate(names):
+        mos = 80 - 6 * (index % 10) + rng.normal(0, 3)
+        lines.append(f"{name},{mos:.3f},g{index % (groups or n):03d}")
+    path = folder / "labels.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,149 @@
+"""Distortions against results of the published code, and properties that all of them share."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from features.distortions import DISTORTIONS, N_LEVELS, distort
+
+GOLDEN_PATH = Path(__file__).resolve().parents[1].parent / "shared" / "golden"
+LEVELS = range(N_LEVELS)
+
+# These pass through "no change" or near it at level 2, so more level is not more distortion.
+NOT_MONOTONE = {"immeanshift", "imcontrastc"}
+
+
+def psnr(first, second):
+    """Peak signal-to-noise ratio in dB of two uint8 pictures; infinite where they are equal."""
+    error = np.mean((first.astype(float) - second) ** 2)
+    return np.inf if error == 0 else 10 * np.log10(255**2 / error)
+
+
+def any_picture(height=96, width=128):
+    """Smooth colours with texture on them, (height, width, 3) uint8."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:height, :width, None]
+    waves = np.sin(rows[:, :, 0] / 9 + np.arange(3)) + np.cos(columns[:, :, 0] / 7 - np.arange(3))
+    return np.clip(120 + 45 * waves + rng.normal(0, 6, waves.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def golden():
+    """The original picture, results by name_level, and mean PSNR by name_level."""
+    picture_path = GOLDEN_PATH / "images" / "coffee_208x160.png"
+    if not picture_path.exists():
+        pytest.skip(f"reference results not found in {GOLDEN_PATH}")
+    picture = np.array(Image.open(picture_path).convert("RGB"))
+    results = dict(np.load(GOLDEN_PATH / "distortions.npz"))
+    return picture, results, json.loads((GOLDEN_PATH / "distortions.json").read_text())
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", DISTORTIONS)
+def test_published_result(golden, name, level):
+    picture, results, listed = golden
+    key = f"{name}_{level}"
+    if key in results:
+        assert psnr(distort(picture, name, level, np.random.default_rng(0)), results[key]) >= 40
+    elif isinstance(listed[key], dict):
+        rngs = [np.random.default_rng(seed) for seed in range(40)]
+        values = [psnr(picture, distort(picture, name, level, rng)) for rng in rngs]
+        assert np.mean(values) == pytest.approx(listed[key]["psnr_mean"], abs=1)
+    else:
+        pytest.skip(f"{key}: {listed[key]}")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", DISTORTIONS)
+def test_shape_dtype_input_and_seed(name, level):
+    picture = any_picture()
+    before = picture.copy()
+    result = distort(picture, name, level, np.random.default_rng(5))
+    assert result.shape == picture.shape
+    assert result.dtype == np.uint8
+    assert result.flags.writeable and not np.shares_memory(result, picture)
+    np.testing.assert_array_equal(picture, before)
+    again = distort(picture, name, level, np.random.default_rng(5))
+    np.testing.assert_array_equal(result, again)
+
+
+@pytest.mark.parametrize("name", sorted(DISTORTIONS.keys() - NOT_MONOTONE))
+def test_severity_grows_with_level(name):
+    picture = any_picture()
+    means = [
+        np.mean([psnr(picture, distort(picture, name, level, rng)) for rng in _rngs()])
+        for level in LEVELS
+    ]
+    assert all(milder > stronger for milder, stronger in zip(means, means[1:], strict=False))
+
+
+def _rngs():
+    return [np.random.default_rng(seed) for seed in range(20)]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 40), (16, 9), (32, 32), (33, 47)])
+@pytest.mark.parametrize("name", DISTORTIONS)
+def test_small_pictures(name, size):
+    picture = any_picture(*size)
+    for level in LEVELS:
+        assert distort(picture, name, level, np.random.default_rng(0)).shape == picture.shape
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in DISTORTIONS if "blur" in name or "resize" in name]
+)
+def test_blur_and_resizing_keep_a_constant_picture(name):
+    for value in (0, 1, 100, 254, 255):
+        picture = np.full((40, 50, 3), value, dtype=np.uint8)
+        for level in LEVELS:
+            result = distort(picture, name, level, np.random.default_rng(0))
+            np.testing.assert_array_equal(result, picture)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_noise_has_the_stated_variance(level):
+    picture = np.full((200, 300, 3), 128, dtype=np.uint8)
+    for name, scale in (("imnoisegauss", 255), ("imnoisemultiplicative", 128)):
+        noisy = distort(picture, name, level, np.random.default_rng(1)).astype(float)
+        stated = DISTORTIONS[name].parameters[level] * scale**2
+        # Dropping the fraction adds 1/12; the largest noise is clipped beyond four sigma.
+        assert noisy.var() == pytest.approx(stated + 1 / 12, rel=0.02)
+
+
+def test_impulse_noise_has_the_stated_share():
+    picture = np.full((200, 300, 3), 128, dtype=np.uint8)
+    for level, share in enumerate(DISTORTIONS["imnoiseimpulse"].parameters):
+        noisy = distort(picture, "imnoiseimpulse", level, np.random.default_rng(2))
+        expected = share / 2 * noisy.size
+        for extreme in (0, 255):
+            assert abs(np.sum(noisy == extreme) - expected) < 5 * np.sqrt(expected)
+
+
+def test_table():
+    numbers = [distortion.number for distortion in DISTORTIONS.values()]
+    assert numbers == sorted(set(numbers))
+    assert set(numbers) <= set(range(1, 27))
+    for name, distortion in DISTORTIONS.items():
+        assert distortion.name == name
+        assert len(distortion.parameters) == N_LEVELS
+
+
+def test_errors():
+    picture, rng = any_picture(), np.random.default_rng(0)
+    with pytest.raises(ValueError, match="nearest is 'imblurgauss'.*known: imblurgauss, imblur"):
+        distort(picture, "imblurgaus", 0, rng)
+    for level in (-1, 5, 1.0, "2"):
+        with pytest.raises(ValueError, match="from 0 to 4"):
+            distort(picture, "imblurgauss", level, rng)
+    with pytest.raises(ValueError, match="uint8.*float64"):
+        distort(picture / 255, "imblurgauss", 0, rng)
+    with pytest.raises(ValueError, match="uint8.*list"):
+        distort(picture.tolist(), "imblurgauss", 0, rng)
+    for wrong in (picture[:, :, 0], picture[:, :, :2], picture[None], picture[:0]):
+        with pytest.raises(ValueError, match=r"\(H, W, 3\)"):
+            distort(wrong, "imblurgauss", 0, rng)
+    with pytest.raises(TypeError, match="Generator"):
+        distort(picture, "imblurgauss", 0, 7)
