@@ -13,12 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from features.files import sha256
 
 DECODING = "pillow: exif orientation, first frame, alpha on white, 16-bit / 257, icc ignored; 1"
 MAX_MEGAPIXELS = 200.0
+
+# EXIF's orientation to what puts it upright. Not ImageOps.exif_transpose: that writes the other tags
+# anew, and fails where one of them is malformed.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 # Pillow's own limit is one number for the whole process; ours is an argument. The lock keeps the
 # moment short in which Pillow's is lifted, and lets several threads decode.
@@ -93,6 +105,8 @@ def decode(data: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
         raise
     except MemoryError:
         raise UnreadablePicture("not enough memory to decode it") from None
+    except UnidentifiedImageError:
+        raise UnreadablePicture("no picture in a format that Pillow knows") from None
     except Exception as error:  # a decoder may raise anything on bytes that no one foresaw
         raise UnreadablePicture(f"cannot be decoded: {error}") from error
 
@@ -108,7 +122,9 @@ def _open(data: bytes) -> Image.Image:
 
 def _upright_rgb(picture: Image.Image) -> Image.Image:
     picture.load()
-    picture = ImageOps.exif_transpose(picture)
+    orientation = picture.getexif().get(ExifTags.Base.Orientation)
+    if orientation in _UPRIGHT:
+        picture = picture.transpose(_UPRIGHT[orientation])
     if picture.mode == "F":
         raise UnreadablePicture("floating-point pixels have no defined range")
     if picture.mode.startswith("I"):  # I;16, I;16B, and I, which older Pillow gives for 16-bit PNG

@@ -10,9 +10,10 @@ from pathlib import Path
 from features.cache.folder import SHARD_ROWS, CacheFolder, ShardWriter
 from features.cache.settings import settings_of
 from features.cache.shards import OK, Row
-from features.decode import MAX_MEGAPIXELS, file_facts, read_picture
+from features.decode import MAX_MEGAPIXELS, file_facts
 from features.engine import Picture, blocks, embed, load_encoder
-from features.files import locked
+from features.errors import InputError
+from features.files import file_sha256, locked
 from features.names import Request, parse
 from features.progress import progress
 
@@ -59,6 +60,7 @@ def extract(
     MissingWeights, UsageError, InputError
         Before anything is computed, where possible; what is written stays valid in any case.
     """
+    _check_names(pictures)
     settings = prepare(features, weights, precision, variant, gpu)
     requests = parse(features)
     folders = [CacheFolder.create(cache, db, setting) for setting in settings]
@@ -71,6 +73,15 @@ def extract(
         if any(counts.values()):
             _run(requests, pictures, folders, wanted, weights, gpu, max_megapixels, shard_rows)
     return [_summary(folder, pictures, counts[folder.encoder]) for folder in folders]
+
+
+def _check_names(pictures: Sequence[Picture]) -> None:
+    """Refuse names that a shard cannot hold: HDF5 keeps text as UTF-8 that ends at a zero."""
+    for picture in pictures:
+        if "\0" in picture.name or picture.name.encode(errors="replace").decode() != picture.name:
+            raise InputError(
+                f"the picture name {picture.name!r} is not plain UTF-8 text: rename the file"
+            )
 
 
 def prepare(
@@ -150,7 +161,12 @@ def _changed(picture: Picture, row: Row) -> bool:
     now = file_facts(picture.path)
     if (now.size, now.mtime_ns) == (row.facts.size, row.facts.mtime_ns):
         return False
-    return now.size != row.facts.size or read_picture(picture.path)[1].sha256 != row.facts.sha256
+    if now.size != row.facts.size:
+        return True
+    try:
+        return file_sha256(picture.path) != row.facts.sha256
+    except OSError:
+        return True
 
 
 def _summary(folder: CacheFolder, pictures: Sequence[Picture], n_new: int) -> Extracted:

@@ -42,12 +42,13 @@ def write_atomic(path: Path, data: bytes) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink()
         raise InputError(
             f"cannot write {path} ({error.strerror or error}): {len(data):,} bytes were needed; "
             "make room or choose another place, then give the same command to go on"
         ) from error
+    finally:  # after the rename there is nothing to remove
+        with contextlib.suppress(OSError):
+            aside.unlink()
 
 
 def write_json(path: Path, value: object) -> None:

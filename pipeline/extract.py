@@ -6,7 +6,7 @@ from features.errors import InputError
 from features.extract import Extracted, extract, prepare
 from features.places import place
 from pipeline import cli
-from pipeline.databases import DATABASES, open_database
+from pipeline.databases import DATABASES, locate
 from pipeline.databases.table import Database, under
 from pipeline.tables import write_table
 
@@ -37,8 +37,10 @@ def run_extract(
     ----------
     strict : pictures that the labels name and the disk lacks, or the other way round, are an error
     """
-    prepare(features, place("weights", weights), precision, gpu=gpu)  # before the database's work
-    database = open_database(db, root, place("data"))
+    read = locate(db, root, place("data"))
+    # whatever is wrong with the encoders is said before the database is read
+    prepare(features, place("weights", weights), precision, gpu=gpu)
+    database = read()
     report_database(database, strict)
     write_table(place("cache", cache), database)
     pictures = [Picture(name, under(database.root, name)) for name in database.table["name"]]

@@ -1,17 +1,21 @@
 """Run folders: runs/<db>/<features>/<regressor>/<target>/<settings12>/, and what lies in them."""
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from features.errors import InputError
 from features.files import digest, read_json, sha256, write_atomic, write_json
 from features.names import slug
+from features.places import place
 
 _LIBRARIES = ("meanopinion", "numpy", "scipy", "scikit-learn", "optuna", "pandas")
 HEAD_ARRAYS, HEAD_FACTS = "head.safetensors", "head.json"
@@ -59,6 +63,28 @@ def find_run(path: Path, runs: Path) -> Path:
         f"--run {path}: there is no finished run there nor under {runs}; python -m pipeline.fit "
         "makes one and prints its folder"
     )
+
+
+class Run(NamedTuple):
+    """A finished run, for a notebook.
+
+    Attributes
+    ----------
+    folder : where it lies
+    result : result.json, as a dict
+    predictions : predictions.csv: name, fold, the target, prediction, group
+    """
+
+    folder: Path
+    result: dict
+    predictions: pd.DataFrame
+
+
+def load_run(run: str | os.PathLike, runs: str | os.PathLike | None = None) -> Run:
+    """Load a run by its folder, or by a part of its path that leads to one, as `pcuid/nss`."""
+    folder = find_run(Path(run), place("runs", runs))
+    predictions = pd.read_csv(folder / "predictions.csv", dtype={"name": str, "group": str})
+    return Run(folder, read_json(folder / "result.json"), predictions)
 
 
 def write_head(folder: Path, arrays: dict[str, np.ndarray], facts: dict) -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from features.distortions import DISTORTIONS, N_LEVELS, distort
 
-GOLDEN_PATH = Path(__file__).resolve().parents[1].parent / "shared" / "golden"
+GOLDEN_PATH = Path(__file__).resolve().parents[2] / "shared" / "golden"
 LEVELS = range(N_LEVELS)
 
 # These pass through "no change" or near it at level 2, so more level is not more distortion.
@@ -25,8 +25,9 @@ def psnr(first, second):
 def any_picture(height=96, width=128):
     """Smooth colours with texture on them, (height, width, 3) uint8."""
     rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[:height, :width, None]
-    waves = np.sin(rows[:, :, 0] / 9 + np.arange(3)) + np.cos(columns[:, :, 0] / 7 - np.arange(3))
+    rows, columns = np.ogrid[:height, :width]
+    phases = np.arange(3)
+    waves = np.sin(rows[..., None] / 9 + phases) + np.cos(columns[..., None] / 7 - phases)
     return np.clip(120 + 45 * waves + rng.normal(0, 6, waves.shape), 0, 255).astype(np.uint8)
 
 

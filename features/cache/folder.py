@@ -8,7 +8,7 @@ from features import files
 from features.cache.settings import check_key, key_of
 from features.cache.shards import Row, decode_shard, encode_shard
 from features.errors import InputError
-from features.files import read_json, sha256, write_atomic, write_json
+from features.files import locked, read_json, sha256, write_atomic, write_json
 from features.names import slug
 
 SHARD_ROWS = 256
@@ -33,7 +33,8 @@ class CacheFolder:
         """Open the folder of these settings, made if it is not there."""
         path = cache / database / slug(settings["encoder"]) / key_of(settings)
         if not (path / "settings.json").is_file():
-            write_json(path / "settings.json", settings)
+            with locked(path):  # the writer removes unfinished files, this one too
+                write_json(path / "settings.json", settings)
         return cls(path)
 
     @property

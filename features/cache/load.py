@@ -77,7 +77,7 @@ def load(
 
 def find(root: Path, db: str, encoder: str, prefixes: Sequence[str] = ()) -> CacheFolder:
     """Return the one cache folder of an encoder that the key prefixes leave."""
-    there = sorted((root / db / slug(encoder)).glob("*/settings.json"))
+    there = sorted((root / db / slug(encoder)).glob("*/index.json"))  # none before the first shard
     if not there:
         known = ", ".join(cached_encoders(root, db)) or "nothing"
         raise InputError(

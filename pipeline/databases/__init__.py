@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from features.errors import UsageError, unknown_name
@@ -10,7 +11,7 @@ from pipeline.databases.pcuid import read_pcuid
 from pipeline.databases.sample import read_sample
 from pipeline.databases.table import Database, Target
 
-__all__ = ["DATABASES", "Database", "Known", "Target", "known_name", "open_database"]
+__all__ = ["DATABASES", "Database", "Known", "Target", "known_name", "locate", "open_database"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ def known_name(db: str) -> str | None:
     return next((n for n, known in DATABASES.items() if text in (n, *known.aliases)), None)
 
 
-def open_database(db: str, root: str | Path | None, data: Path) -> Database:
-    """Read a database by name, a folder of pictures, or a CSV.
+def locate(db: str, root: str | Path | None, data: Path) -> Callable[[], Database]:
+    """Find a database by name, a folder of pictures, or a CSV; return what reads it.
 
     Parameters
     ----------
@@ -64,12 +65,17 @@ def open_database(db: str, root: str | Path | None, data: Path) -> Database:
                 f"there is no folder {folder}: name the folder of {name} with --root, or put it "
                 f"at {folders[0]}"
             )
-        return known.read(folder)
+        return partial(known.read, folder)
     path = Path(db).expanduser()
     if path.is_dir():
-        return read_folder(path.resolve())
+        return partial(read_folder, path.resolve())
     if path.is_file():
-        return read_csv(path.resolve(), root)
+        return partial(read_csv, path.resolve(), root)
     if path.suffix or "/" in db:
         raise UsageError(f"--db {db}: there is no such folder or CSV file")
     raise unknown_name("database", db, DATABASES)
+
+
+def open_database(db: str, root: str | Path | None, data: Path) -> Database:
+    """Find a database and read it; see `locate`."""
+    return locate(db, root, data)()
