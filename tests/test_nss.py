@@ -130,7 +130,8 @@ def test_mirrored_and_transposed_pictures(picture):
     )
 
 
-def test_colour_with_the_same_grey_changes_nothing(picture):
+def test_only_the_grey_picture_counts(picture):
+    # Within what rounding the grey values to uint8 does.
     grey = np.repeat(np.rint(picture @ GREY_WEIGHTS).astype(np.uint8)[:, :, None], 3, axis=2)
     rounded = nss_embedding(grey)
     np.testing.assert_allclose(nss_embedding(picture), rounded, atol=0.05)

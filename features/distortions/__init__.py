@@ -11,7 +11,6 @@ Source: the types and parameters that Re-IQA (Saha, Mishra, Bovik, CVPR 2023) to
 (Lin, Hosu, Saupe, QoMEX 2019). Names and numbers are theirs.
 """
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +19,7 @@ import numpy as np
 from PIL.Image import Resampling
 
 from features.distortions import blur, colour, compression, noise, patches, resizing
+from features.errors import unknown_name
 
 N_LEVELS = 5
 
@@ -94,7 +94,7 @@ def distort(picture: np.ndarray, name: str, level: int, rng: np.random.Generator
     TypeError : ``rng`` is not a ``numpy.random.Generator``.
     """
     if name not in DISTORTIONS:
-        raise ValueError(_unknown(name))
+        raise unknown_name("distortion", str(name), DISTORTIONS)
     if not isinstance(level, int | np.integer) or not 0 <= level < N_LEVELS:
         raise ValueError(f"level must be an integer from 0 to {N_LEVELS - 1}, got {level!r}")
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8:
@@ -106,8 +106,3 @@ def distort(picture: np.ndarray, name: str, level: int, rng: np.random.Generator
         raise TypeError(f"rng must be a numpy.random.Generator, got {type(rng).__name__}")
     distortion = DISTORTIONS[name]
     return distortion.function(picture, distortion.parameters[level], rng)
-
-
-def _unknown(name: str) -> str:
-    nearest = difflib.get_close_matches(str(name), DISTORTIONS, n=1, cutoff=0.0)[0]
-    return f"unknown distortion {name!r}, nearest is {nearest!r}; known: {', '.join(DISTORTIONS)}"
