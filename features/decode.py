@@ -20,8 +20,8 @@ from features.files import sha256
 DECODING = "pillow: exif orientation, first frame, alpha on white, 16-bit / 257, icc ignored; 1"
 MAX_MEGAPIXELS = 200.0
 
-# EXIF's orientation to what puts it upright. Not ImageOps.exif_transpose: that writes the other tags
-# anew, and fails where one of them is malformed.
+# EXIF's orientation to what puts it upright. Not ImageOps.exif_transpose: that writes the other
+# tags anew, and fails where one of them is malformed.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

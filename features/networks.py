@@ -91,3 +91,11 @@ def mean_and_std(maps: torch.Tensor) -> torch.Tensor:
     """Return mean and standard deviation over space of (n, c, h, w): (n, 2c), means first."""
     flat = maps.flatten(2)
     return torch.cat([flat.mean(2), flat.std(2, correction=0)], dim=1)
+
+
+class UnitLength(torch.nn.Module):
+    """Scales every row of (n, d) to length 1."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x with rows of length 1."""
+        return torch.nn.functional.normalize(x, dim=1)

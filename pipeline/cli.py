@@ -7,18 +7,16 @@ import sys
 import warnings
 from collections.abc import Callable
 
-from features.errors import InputError, UsageError
+from features.errors import InputError
 from features.places import place
 from regressors.errors import DataError
-
-EXAMPLES = "examples:\n"
 
 
 def parser(doc: str, examples: str) -> argparse.ArgumentParser:
     """Return a parser with the command's description above and its examples below the options."""
     return argparse.ArgumentParser(
         description=doc,
-        epilog=EXAMPLES + examples,
+        epilog=f"examples:\n{examples}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -83,17 +81,3 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     sys.exit(code)
-
-
-__all__ = [
-    "InputError",
-    "UsageError",
-    "add_places",
-    "name_some",
-    "parser",
-    "places",
-    "positive",
-    "print_json",
-    "run",
-    "say",
-]

@@ -9,7 +9,7 @@ import numpy as np
 from features import load as load_embeddings
 from features.errors import InputError
 from features.places import place
-from pipeline.databases import known_name
+from pipeline.databases import cache_name
 from pipeline.tables import CachedTable, read_cached_table
 
 
@@ -51,7 +51,7 @@ def load(
 
     Parameters
     ----------
-    db : name or alias; `extract` printed it
+    db : name, alias, or the folder or CSV that was extracted
     features : feature set, such as `reiqa+nss`
     target : column of scores; the first one when not given
     cache, key : as in `features.load`
@@ -62,7 +62,7 @@ def load(
         When the database or the features are not cached, or the target does not exist.
     """
     root = place("cache", cache)
-    name = known_name(db) or db
+    name = cache_name(db)
     database = read_cached_table(root, name)
     target = database.target(target)
     embeddings = load_embeddings(name, features, root, key)

@@ -113,7 +113,7 @@ def main(argv: list[str] | None = None) -> int:
     cli.add_places(options, "cache", "weights")
     arguments = options.parse_args(argv)
     cli.places(arguments, "cache", "weights")
-    chosen = vars(arguments).copy()
+    chosen = vars(arguments)
     as_json = chosen.pop("json")
     database, done = run_extract(**chosen)
     if as_json:

@@ -13,7 +13,7 @@ from features.places import place
 from features.progress import progress
 from pipeline import cli
 from pipeline.data import load
-from pipeline.databases import known_name
+from pipeline.databases import cache_name
 from pipeline.fitting import fit_run
 from pipeline.results import result_table
 from pipeline.splits import N_FOLDS
@@ -23,7 +23,7 @@ from regressors import REGRESSORS
 EXAMPLES = """\
   python -m pipeline.fit                                        everything that is cached
   python -m pipeline.fit --db pcuid --features content-lite --regressor ridge --trials 200
-  python -m pipeline.fit --db my-1a2b3c --features content-lite+nss --json
+  python -m pipeline.fit --db my.csv --features content-lite+nss --json
 """
 
 
@@ -42,7 +42,7 @@ def run_fit(
     if regressor not in REGRESSORS:
         raise unknown_name("regressor", regressor, REGRESSORS)
     cache_place, runs_place = place("cache", cache), place("runs", runs)
-    databases = [known_name(name) or name for name in db or _with_scores(cache_place)]
+    databases = [cache_name(name) for name in db or _with_scores(cache_place)]
     chosen = [canonical(name) for name in features or []]
     results = []
     for name in databases:
@@ -104,9 +104,10 @@ def main(argv: list[str] | None = None) -> int:
     add("--key", action="append", help="first digits of a cache key, where an encoder has several")
     add("--json", action="store_true", help="print the results as JSON")
     cli.add_places(options, "cache", "runs")
-    chosen = vars(options.parse_args(argv))
+    arguments = options.parse_args(argv)
+    cli.places(arguments, "cache", "runs")
+    chosen = vars(arguments)
     as_json = chosen.pop("json")
-    cli.say(f"cache {place('cache', chosen['cache'])}, runs {place('runs', chosen['runs'])}")
     results = run_fit(**chosen)
     if as_json:
         cli.print_json([{"run": str(folder), **result} for folder, result in results])

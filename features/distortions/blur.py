@@ -25,8 +25,9 @@ def lens(picture: np.ndarray, radius: int, rng: np.random.Generator) -> np.ndarr
 def motion(picture: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
     """Blur by a box of ``length`` pixels along the rows or the columns, at random.
 
-    The published kernel lies one pixel off its centre, so its result is also moved by one pixel
-    across the motion. It is kept: it costs about 1 dB at level 0.
+    The result is also moved by one pixel across the motion. The published results show it: a
+    kernel one pixel off its centre explains their PSNR at every length (within 0.7 dB), a centred
+    one is 1.2 dB too good at the shortest.
     """
     axis = int(rng.integers(2))
     blurred = uniform_filter1d(picture.astype(np.float64), length, axis=axis, mode="nearest")

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def to_uint8(values: np.ndarray) -> np.ndarray:
-    """Clip values on 0..255 and drop their fraction, as the published code does.
+    """Clip values on 0..255 and drop their fraction, as the published results do.
 
     The small addend keeps an integer that arithmetic left just below itself: a blurred constant
     picture must stay what it was.

@@ -36,7 +36,7 @@ def _build(normalisation: Mapping[str, tuple[float, ...]]):
                 torch.nn.Linear(2048, 2048), torch.nn.ReLU(), torch.nn.Linear(2048, 128)
             )
             fill(head, head_state, path)
-            network = torch.nn.Sequential(encoder, head, _UnitLength())
+            network = torch.nn.Sequential(encoder, head, networks.UnitLength())
         device = device or "cpu"
         network = network.eval().to(device, memory_format=torch.channels_last)
         return networks.at_scales(
@@ -44,16 +44,6 @@ def _build(normalisation: Mapping[str, tuple[float, ...]]):
         )
 
     return build
-
-
-def _UnitLength():
-    import torch
-
-    class UnitLength(torch.nn.Module):
-        def forward(self, x):
-            return torch.nn.functional.normalize(x, dim=1)
-
-    return UnitLength()
 
 
 def _split(checkpoint: Mapping, path: Path) -> tuple[dict, dict]:

@@ -6,12 +6,21 @@ from functools import partial
 from pathlib import Path
 
 from features.errors import UsageError, unknown_name
-from pipeline.databases.own import read_csv, read_folder
+from pipeline.databases.own import own_name, read_csv, read_folder
 from pipeline.databases.pcuid import read_pcuid
 from pipeline.databases.sample import read_sample
 from pipeline.databases.table import Database, Target
 
-__all__ = ["DATABASES", "Database", "Known", "Target", "known_name", "locate", "open_database"]
+__all__ = [
+    "DATABASES",
+    "Database",
+    "Known",
+    "Target",
+    "cache_name",
+    "known_name",
+    "locate",
+    "open_database",
+]
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,12 @@ def known_name(db: str) -> str | None:
     """Return the table's name for what a user typed, or None."""
     text = db.lower()
     return next((n for n, known in DATABASES.items() if text in (n, *known.aliases)), None)
+
+
+def cache_name(db: str) -> str:
+    """Return the name of a database's folder in the cache: for a name, an alias, or a path."""
+    path = Path(db).expanduser()
+    return known_name(db) or (own_name(path.resolve()) if path.exists() else db)
 
 
 def locate(db: str, root: str | Path | None, data: Path) -> Callable[[], Database]:

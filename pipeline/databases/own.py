@@ -24,7 +24,7 @@ def read_folder(folder: Path, name: str = "") -> Database:
     """Return every picture under a folder, without scores."""
     names = picture_names(folder)
     table = pd.DataFrame({"name": names, "group": names})
-    return Database(name or _own_name(folder), folder, table, {})
+    return Database(name or own_name(folder), folder, table, {})
 
 
 def read_csv(path: Path, root: Path | None = None, name: str = "") -> Database:
@@ -59,7 +59,7 @@ def read_csv(path: Path, root: Path | None = None, name: str = "") -> Database:
     there = table["name"].map(lambda n: under(root, n).is_file()).to_numpy(bool)
     unlabelled = set(picture_names(root)) - set(names) if root.is_dir() else set()
     return Database(
-        name or _own_name(path),
+        name or own_name(path),
         root,
         table[there].reset_index(drop=True),
         targets,
@@ -109,7 +109,7 @@ def _relative(image: str, root: Path) -> str:
     return path.as_posix()
 
 
-def _own_name(path: Path) -> str:
+def own_name(path: Path) -> str:
     """Name a user's database after its file, with digits of its path: two data.csv stay apart."""
     stem = re.sub(r"[^\w.-]", "-", path.stem if path.is_file() else path.name) or "pictures"
     return f"{stem}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:6]}"

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -44,7 +44,6 @@ class Database:
     group_by : what a group is, in words
     missing : pictures that the labels name and the disk does not have
     unlabelled : pictures on the disk that no label names
-    rejected : name -> why its row was left out
     labels : the label file
     note : what must be said wherever numbers of this database are shown
     """
@@ -56,7 +55,6 @@ class Database:
     group_by: str = "picture"
     missing: tuple[str, ...] = ()
     unlabelled: tuple[str, ...] = ()
-    rejected: Mapping[str, str] = field(default_factory=dict)
     labels: Path | None = None
     note: str = ""
 
