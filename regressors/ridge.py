@@ -24,8 +24,8 @@ SPACE = {"alpha": optuna.distributions.FloatDistribution(1e-2, 1e7, log=True)}
 def standardiser(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and scale of every column; a constant column has scale 1 and becomes zero."""
     mean, scale = X.mean(axis=0), X.std(axis=0)
-    # rounding leaves a constant column a spread of some units in the last place
-    constant = scale <= 10 * np.finfo(float).eps * np.abs(mean)
+    # rounding leaves a constant column a spread: that of a mean over n rows grows with n
+    constant = scale <= max(10, len(X)) * np.finfo(float).eps * np.abs(mean)
     return mean, np.where(constant, 1.0, scale)
 
 

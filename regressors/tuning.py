@@ -27,7 +27,7 @@ def tune(
     study : may hold trials of a killed run; those left running are failed and run again
     on_trial : called after each finished trial, and for each that was there already
     """
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
     done = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     for _ in range(min(done, n_trials)):
