@@ -37,6 +37,7 @@ MEDIANS = (
     "rmse_logistic",
     "rmse_logistic_train",
     "mae",
+    "mae_logistic",
 )
 
 

@@ -37,6 +37,11 @@ def rmse(mos: np.ndarray, prediction: np.ndarray) -> float:
     return float(np.sqrt(np.mean((np.asarray(mos) - np.asarray(prediction)) ** 2)))
 
 
+def mae(mos: np.ndarray, prediction: np.ndarray) -> float:
+    """Return the mean absolute error, on the scale of the scores."""
+    return float(np.mean(np.abs(np.asarray(mos) - np.asarray(prediction))))
+
+
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
     """Return the correlation of two vectors that are known to vary."""
     x, y = x - np.mean(x), y - np.mean(y)
@@ -103,12 +108,13 @@ def all_metrics(
         "krcc": krcc(mos, prediction),
         "plcc": plcc(mos, prediction),
         "rmse": rmse(mos, prediction),
-        "mae": float(np.mean(np.abs(mos - prediction))),
+        "mae": mae(mos, prediction),
     }
     for suffix, values in mapped.items():
         constant = np.ptp(values) == 0
         numbers[f"plcc_logistic{suffix}"] = float("nan") if constant else plcc(mos, values)
         numbers[f"rmse_logistic{suffix}"] = rmse(mos, values)
+        numbers[f"mae_logistic{suffix}"] = mae(mos, values)
     return numbers
 
 
