@@ -18,7 +18,7 @@ STAGES = ("before write", "before flush", "before rename")
 
 def names(folder):
     """The names of all files in a folder, hidden ones too."""
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
 
 
 def python(script: str, *arguments: object, **options) -> subprocess.Popen:

@@ -1,6 +1,6 @@
 """Names of feature sets: one spelling each, one folder each, helpful refusals."""
 
-import itertools
+import random
 import re
 
 import pytest
@@ -53,9 +53,10 @@ def test_a_group_is_its_members():
     assert requests[0].values == {"head": "yes", "scales": "1"}
 
 
-@pytest.mark.parametrize("order", itertools.permutations(ENCODERS))
-def test_order_does_not_matter(order):
+@pytest.mark.parametrize("seed", range(20))
+def test_order_does_not_matter(seed):
     """All encoders in any order are one feature set."""
+    order = random.Random(seed).sample(list(ENCODERS), len(ENCODERS))
     assert canonical("+".join(order)) == canonical("+".join(ENCODERS))
 
 
@@ -86,7 +87,7 @@ def test_slug_is_a_safe_folder_name():
 ERRORS = {
     "content-light": "unknown encoder 'content-light': did you mean content-lite",
     "NSS": "unknown encoder 'NSS': did you mean nss",
-    "zzz": "unknown encoder 'zzz': known are content-lite, nss, reiqa",
+    "zzz": "unknown encoder 'zzz': known are .*content-lite.*nss.*reiqa",
     "content-lite[pol=last]": "unknown option of content-lite 'pol': did you mean pool",
     "nss[pool=last]": "unknown option of nss 'pool'",
     "content-lite[pool=first]": r"content-lite\[pool=first\]: expected one of levels, last",
