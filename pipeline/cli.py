@@ -80,4 +80,8 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
         # the reader of our output went away, as `| head` does; leave without a second complaint
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except (OSError, MemoryError) as error:
+        # a full disk or a folder without permission, wherever it shows; what is written is whole
+        say(f"error: {error or 'not enough memory'}; mend that, then give the same command again")
+        code = 1
     sys.exit(code)

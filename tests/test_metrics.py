@@ -94,7 +94,7 @@ def test_logistic_is_recovered(truth):
 
 
 def test_logistic_is_the_formula():
-    """The mapping is VQEG's: midway at b3, from b2 far below to b1 far above, whatever b4's sign."""
+    """The mapping is VQEG's: from b2 below b3 to b1 above it, whatever b4's sign."""
     b = np.array([80.0, 20.0, 5.0, -2.0])
     assert logistic4(5.0, b) == pytest.approx(50)
     assert logistic4(1e9, b) == pytest.approx(80)
@@ -157,6 +157,21 @@ def test_flat_mapping_has_no_correlation():
     numbers = all_metrics(mos, prediction, np.array([1.0, 1.0, 0.0, 1.0]))
     assert np.isnan(numbers["plcc_logistic_train"])
     assert np.isfinite(numbers["rmse_logistic_train"])
+    # all predictions far beyond b3: the mapped scores differ by rounding alone
+    saturated = all_metrics(mos, prediction, np.array([90.0, 10.0, -8.0, 0.3]))
+    assert np.isnan(saturated["plcc_logistic_train"])
+
+
+@pytest.mark.parametrize("measure", SCIPY)
+def test_rounding_is_no_correlation(measure):
+    """Values alike up to the last place are constant; a spread of a millionth is not."""
+    mos = np.arange(8.0)
+    last_place = 50 + 7e-15 * (mos % 2)
+    assert np.ptp(last_place) > 0
+    with pytest.raises(DataError, match="the predictions are all 50"):
+        measure(mos, last_place)
+    assert measure(mos, 50 + 1e-6 * mos) == pytest.approx(1, abs=1e-6)
+    assert measure(mos, 1e-30 * mos) == pytest.approx(1, abs=1e-12)
 
 
 @pytest.mark.parametrize("measure", [*SCIPY, fit_logistic4])

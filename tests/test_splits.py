@@ -13,7 +13,7 @@ NAMES = [f"dir/p{index:03d}.png" for index in range(90)]
 
 @pytest.fixture(scope="module")
 def table():
-    """Ninety pictures of thirteen uneven groups."""
+    """Ninety pictures of ten uneven groups."""
     rng = np.random.default_rng(0)
     groups = [f"ref{number}" for number in np.sort(rng.integers(0, 13, 90) ** 2 // 12)]
     return pd.DataFrame({"name": NAMES, "mos": rng.normal(size=90), "group": groups})

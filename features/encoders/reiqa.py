@@ -53,6 +53,7 @@ def _split(checkpoint: Mapping, path: Path) -> tuple[dict, dict]:
     "module." is what DistributedDataParallel adds.
     """
     state = checkpoint.get("model", checkpoint) if isinstance(checkpoint, Mapping) else {}
+    state = state if isinstance(state, Mapping) else {}
     plain = {str(key).removeprefix("module."): value for key, value in state.items()}
     parts = tuple(
         {key.removeprefix(part): v for key, v in plain.items() if key.startswith(part)}

@@ -1,0 +1,99 @@
+"""Near-duplicates share a group, and nothing else does."""
+
+import numpy as np
+import pytest
+from conftest import picture
+from PIL import Image
+
+from features.duplicates import duplicate_groups, thumbnail
+
+
+def photograph(seed: int) -> Image.Image:
+    """A picture of broad shapes, unlike that of any other seed."""
+    shapes = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    return Image.fromarray(shapes).resize((160, 120), Image.Resampling.BICUBIC)
+
+
+def groups_of(folder, **images) -> list[int]:
+    """Write images by name, and return their groups."""
+    paths = []
+    for name, image in images.items():
+        paths.append(folder / name.replace("_", "."))
+        if isinstance(image, bytes):
+            paths[-1].write_bytes(image)
+        elif image is not None:
+            image.save(paths[-1])
+    return duplicate_groups(paths).tolist()
+
+
+def test_copies_join(tmp_path):
+    """An exact, a resized and a recompressed copy are one group, whatever stands between."""
+    one, two = photograph(1), photograph(2)
+    one.save(tmp_path / "low.jpg", quality=20)
+    low = Image.open(tmp_path / "low.jpg")
+    grey = one.convert("L")
+    assert groups_of(
+        tmp_path, a_png=one, b_png=two, c_png=one, d_png=one.resize((90, 70)), e_jpg=low, f_png=grey
+    ) == [0, 1, 0, 0, 0, 0]
+
+
+def test_brightness_and_contrast_do_not_matter(tmp_path):
+    """The same scene exposed otherwise is the same scene."""
+    one = photograph(1)
+    darker = one.point(lambda value: value // 2 + 10)
+    assert groups_of(tmp_path, a_png=one, b_png=darker) == [0, 0]
+
+
+def test_unrelated_pictures_stay_alone(tmp_path):
+    """Twenty different pictures are twenty groups, numbered in order."""
+    images = {f"p{seed:02d}_png": photograph(seed) for seed in range(20)}
+    assert groups_of(tmp_path, **images) == list(range(20))
+
+
+def test_groups_chain(tmp_path):
+    """A like B and B like C is one group, though A is not like C."""
+    one, two = (np.asarray(photograph(seed), float) for seed in (3, 4))
+    steps = [
+        Image.fromarray((one + share * (two - one)).astype(np.uint8)) for share in (0, 0.2, 0.4)
+    ]
+    flat = []
+    for index, step in enumerate(steps):
+        step.save(tmp_path / f"{index}.png")
+        flat.append(thumbnail(tmp_path / f"{index}.png").ravel())
+    correlation = np.corrcoef(flat)
+    assert correlation[0, 1] > 0.95 and correlation[1, 2] > 0.95 and correlation[0, 2] < 0.95
+    paths = [tmp_path / f"{index}.png" for index in range(3)]
+    assert duplicate_groups(paths).tolist() == [0, 0, 0]
+    assert duplicate_groups([paths[0], paths[2]]).tolist() == [0, 1]
+
+
+def test_what_gives_no_thumbnail_is_alone(tmp_path):
+    """Unreadable, missing and flat files are each a group of one."""
+    flat = Image.new("RGB", (50, 40), "grey")
+    images = {"a_png": b"<html>", "b_png": b"<html>", "c_png": None, "d_png": flat, "e_png": flat}
+    assert groups_of(tmp_path, **images) == [0, 1, 2, 3, 4]
+
+
+def test_no_pictures():
+    """Nothing has no groups."""
+    assert duplicate_groups([]).tolist() == []
+
+
+def test_thumbnail_is_the_mean_of_its_area(tmp_path):
+    """Each of the 32x32 numbers is the mean grey of its part, after three roundings."""
+    one = picture(1, 96, 64)
+    Image.fromarray(one).save(tmp_path / "a.png")
+    grey = one @ np.array([0.299, 0.587, 0.114])
+    expected = grey.reshape(32, 2, 32, 3).mean(axis=(1, 3))
+    assert np.abs(thumbnail(tmp_path / "a.png") - expected).max() <= 1.5
+
+
+@pytest.mark.slow
+def test_pcuid(shared):
+    """PCUID's photographs are 280 scenes, the largest of nine shots."""
+    root = shared / "data" / "pcuid"
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
+    groups = duplicate_groups(paths)
+    sizes = np.bincount(groups)
+    assert len(sizes) == 280
+    assert sizes.max() == 9

