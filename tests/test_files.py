@@ -42,6 +42,14 @@ def test_write_makes_folders_and_replaces(tmp_path):
         assert names(path.parent) == ["file.bin"]
 
 
+def test_a_reader_keeps_the_file_it_opened(tmp_path):
+    """A file is replaced, never written into: who reads the old one reads it to its end."""
+    write_atomic(tmp_path / "file", b"old content")
+    with open(tmp_path / "file", "rb") as reader:
+        write_atomic(tmp_path / "file", b"new")
+        assert reader.read() == b"old content"
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_old_file_stays_when_writing_fails(tmp_path, monkeypatch, stage):
     """An error at any stage leaves the old content, no temporary file, and one plain line."""

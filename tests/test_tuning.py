@@ -134,6 +134,15 @@ def test_longer_study_goes_on():
     assert finished(study) == finished(whole)
 
 
+def test_enqueued_values_are_tried_first():
+    """Values a user put in the study's queue are its first trial, not an error."""
+    study = memory()
+    study.enqueue_trial({"alpha": 7.0, "share": 0.5})
+    tune(Bowl(), study, 3)
+    assert len(study.trials) == 3
+    assert finished(study)[0][0] == {"alpha": 7.0, "share": 0.5}
+
+
 def test_progress_counts_every_trial():
     """`on_trial` is called once per trial, those of an earlier run included."""
     study, calls = memory(), []
