@@ -10,7 +10,7 @@ from pathlib import Path
 from features.cache.folder import SHARD_ROWS, CacheFolder, ShardWriter
 from features.cache.settings import settings_of
 from features.cache.shards import OK, Row
-from features.decode import MAX_MEGAPIXELS, file_facts
+from features.decode import MAX_MEGAPIXELS, FileFacts, file_facts
 from features.engine import Picture, blocks, embed, load_encoder
 from features.errors import InputError
 from features.files import file_sha256, locked
@@ -156,17 +156,18 @@ def _changed(picture: Picture, row: Row) -> bool:
     """Tell whether a file holds other bytes than when its row was made.
 
     Same size and time: the same. Only where they differ are the bytes read; a copied folder has new
-    times and the same bytes.
+    times and the same bytes. A file that cannot be read any more, as on a disk that is not mounted,
+    does not take the place of an embedding that was made.
     """
     now = file_facts(picture.path)
+    if now == FileFacts(0, 0):
+        return False
     if (now.size, now.mtime_ns) == (row.facts.size, row.facts.mtime_ns):
         return False
-    if now.size != row.facts.size:
-        return True
     try:
-        return file_sha256(picture.path) != row.facts.sha256
+        return now.size != row.facts.size or file_sha256(picture.path) != row.facts.sha256
     except OSError:
-        return True
+        return False
 
 
 def _summary(folder: CacheFolder, pictures: Sequence[Picture], n_new: int) -> Extracted:

@@ -80,13 +80,16 @@ def _request(name: str, options_text: str) -> Request:
     if name not in ENCODERS:
         raise unknown_name("encoder", name, [*ENCODERS, *GROUPS])
     encoder = ENCODERS[name]
-    options = {key: option.default for key, option in encoder.options.items()}
+    options: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in options_text.split(","))):
         key, _, value = part.partition("=")
         if key not in encoder.options:
             raise unknown_name(f"option of {name}", key, encoder.options)
+        if key in options:
+            raise UsageError(f"{name}[{options_text}]: the option {key} stands there twice")
         options[key] = encoder.options[key].canonical(value or "yes", f"{name}[{part}]")
-    return Request(encoder, tuple(sorted(options.items())))
+    defaults = {key: option.default for key, option in encoder.options.items()}
+    return Request(encoder, tuple(sorted((defaults | options).items())))
 
 
 def canonical(text: str) -> str:

@@ -101,7 +101,11 @@ def main(argv: list[str] | None = None) -> int:
     add("--target", help="column of scores (default the database's first)")
     add("--trials", type=cli.positive, default=200, help="trials of a study (default %(default)s)")
     add("--seed", type=int, default=0, help="seed of studies and intervals (default %(default)s)")
-    add("--key", action="append", help="first digits of a cache key, where an encoder has several")
+    add(
+        "--key",
+        action="append",
+        help="first digits of a cache key, where an encoder has several; with one --features",
+    )
     add("--json", action="store_true", help="print the results as JSON")
     cli.add_places(options, "cache", "runs")
     arguments = options.parse_args(argv)

@@ -390,3 +390,10 @@ def test_every_encoder_has_json_settings(tmp_path, monkeypatch, name):
     settings = settings_of(parse(name)[0], tmp_path)
     folder = CacheFolder.create(tmp_path, "db", settings)
     assert CacheFolder(folder.path).settings == json.loads(json.dumps(settings))
+
+
+def test_a_key_that_nothing_has_is_refused(tmp_path):
+    """A wrong --key does not quietly load something else."""
+    put(tmp_path, rows=rows_of())
+    with pytest.raises(InputError, match="begins with 'zzz'"):
+        features.load("db", "nss", tmp_path, key="zzz")

@@ -133,6 +133,16 @@ def test_a_changed_file_is_computed_again(tmp_path, run, load):
     assert run([Picture("a.bmp", path)]).n_new == 0
 
 
+def test_a_vanished_file_keeps_its_embedding(plan, run, load):
+    """A disk that is not mounted costs no work already done."""
+    run(plan)
+    before = load()
+    for one in plan[5:9]:
+        one.path.unlink()
+    assert run(plan).n_new == 0
+    assert_same(load(), before)
+
+
 def test_a_touched_file_is_not(plan, run):
     """A copied folder has new times and the same bytes."""
     run(plan)

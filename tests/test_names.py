@@ -93,7 +93,7 @@ ERRORS = {
     "content-lite[pool=first]": r"content-lite\[pool=first\]: expected one of levels, last",
     "content-lite[pool]": r"content-lite\[pool\]: expected one of levels, last",
     "reiqa[head=maybe]": "expected one of no, yes",
-    "reiqa[scales=0]": r"reiqa-quality\[scales=0\]: expected scales in \(0, 1\]",
+    "reiqa[scales=0]": r"reiqa-quality\[scales=0\]: expected scales from 0.01 to 1",
     "reiqa[scales=2]": "expected scales",
     "reiqa[scales=nan]": "expected scales",
     "reiqa[scales=1::2]": "expected scales",
@@ -118,3 +118,11 @@ def test_errors(text):
         parse(text)
     assert error.value.exit_code == 2
     assert "\n" not in str(error.value)
+
+
+def test_an_option_twice_and_an_absurd_scale_are_refused():
+    """Neither the last of two values nor a scale without a pixel is taken silently."""
+    with pytest.raises(UsageError, match="option pool stands there twice"):
+        parse("content-lite[pool=last,pool=levels]")
+    with pytest.raises(UsageError, match="from 0.01 to 1"):
+        parse("content-lite[scales=1e-17]")

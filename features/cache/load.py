@@ -57,6 +57,12 @@ def load(
     root = place("cache", cache)
     prefixes = (key,) if isinstance(key, str) and key else tuple(key)
     folders = [find(root, db, request.name, prefixes) for request in parse(features)]
+    for prefix in prefixes:
+        if not any(folder.key.startswith(prefix) for folder in folders):
+            raise InputError(
+                f"no settings of {features} in the cache of {db} have a key that begins with "
+                f"{prefix!r}: there are {', '.join(folder.key for folder in folders)}"
+            )
     tables, failures = [], {}
     for folder in folders:
         rows = {row.name: row for row in folder.rows()}

@@ -26,7 +26,7 @@ class Option:
         Raises
         ------
         UsageError
-            When the value is none of the choices, or not a list of scales in (0, 1].
+            When the value is none of the choices, or not a list of scales in .01..1.
         """
         if self.choices:
             if value not in self.choices:
@@ -36,8 +36,8 @@ class Option:
             scales = parse_scales(value)
         except ValueError:
             scales = ()
-        if not scales or not all(0 < scale <= 1 for scale in scales):
-            raise UsageError(f"{where}: expected scales in (0, 1] such as 1:0.5:0.25")
+        if not scales or not all(0.01 <= scale <= 1 for scale in scales):
+            raise UsageError(f"{where}: expected scales from 0.01 to 1, such as 1:0.5:0.25")
         return ":".join(f"{scale:g}" for scale in scales)
 
 
