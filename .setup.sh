@@ -9,7 +9,8 @@ make_venv() {
     exit 1
   fi
   PYTHON="$1/bin/python"
-  [ -x "$PYTHON" ] || "$PYTHON3" -m venv "$1"
+  # one that was interrupted in the making has no pip: it is made anew
+  "$PYTHON" -m pip --version >/dev/null 2>&1 || "$PYTHON3" -m venv --clear "$1"
 }
 
 # once FOLDER WHAT COMMAND...: run the command unless it was run for the same WHAT and setup.cfg

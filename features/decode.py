@@ -7,6 +7,7 @@ encoder does. `DECODING` names this policy in the cache key.
 Layout everywhere: (height, width, 3) uint8, RGB, 0..255.
 """
 
+import functools
 import io
 import threading
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from features.files import sha256
 
 DECODING = "pillow: exif orientation, first frame, alpha on white, 16-bit / 257, icc ignored; 1"
 MAX_MEGAPIXELS = 200.0
+# MPO is what many telephones write and call .jpg.
+FORMATS = ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 
 # EXIF's orientation to what puts it upright. Not ImageOps.exif_transpose: that writes the other
 # tags anew, and fails where one of them is malformed.
@@ -92,7 +95,7 @@ def decode(data: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
     if not data:
         raise UnreadablePicture("the file is empty")
     try:
-        with _open(data) as picture:
+        with open_picture(data) as picture:
             megapixels = picture.width * picture.height / 1e6
             if megapixels > max_megapixels:
                 raise UnreadablePicture(
@@ -111,11 +114,19 @@ def decode(data: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
         raise UnreadablePicture(f"cannot be decoded: {error}") from error
 
 
-def _open(data: bytes) -> Image.Image:
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Return the formats that are read; none of them runs a program, as EPS would."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def open_picture(data: bytes) -> Image.Image:
+    """Read the header of a picture file, whatever its size; the pixels come later."""
     with _opening:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(io.BytesIO(data))
+            return Image.open(io.BytesIO(data), formats=_formats())
         finally:
             Image.MAX_IMAGE_PIXELS = before
 

@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image
 from scipy.sparse.csgraph import connected_components
 
+from features.decode import open_picture
+
 SIDE = 32
 CORRELATION = 0.95
 
@@ -20,7 +22,7 @@ CORRELATION = 0.95
 def thumbnail(path: Path) -> np.ndarray | None:
     """Return a (32, 32) grey thumbnail in float, or None for a file that gives no picture."""
     try:
-        with Image.open(path) as picture:
+        with open_picture(path.read_bytes()) as picture:
             picture.draft("L", (8 * SIDE, 8 * SIDE))  # a JPEG is decoded at a fraction of its size
             small = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
             return np.asarray(small, float)

@@ -7,6 +7,7 @@ batches are a function of the plan alone, and a resumed run repeats them to the 
 
 import collections
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ BLOCK_ROWS = 8
 # not.
 BATCH_PIXELS = 4_000_000
 DECODERS = 2
+_MEMORY = re.compile(r"out of memory|not enough memory|allocate memory", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -134,10 +136,13 @@ def _embed_batch(
         embeddings = loaded.encode(np.stack(pictures))
     except (MemoryError, RuntimeError) as error:
         # torch reports a lack of memory as a RuntimeError of several texts; anything else is a bug
-        if "memory" not in str(error).lower() and not isinstance(error, MemoryError):
+        if not isinstance(error, MemoryError) and not _MEMORY.search(str(error)):
             raise
+        if len(names) > 1:
+            alone = [_embed_batch(loaded, [n], [p]) for n, p in zip(names, pictures, strict=True)]
+            return {name: result for part in alone for name, result in part.items()}
         height, width = pictures[0].shape[:2]
-        return dict.fromkeys(names, f"not enough memory for {loaded.name} at {width}x{height}")
+        return {names[0]: f"not enough memory for {loaded.name} at {width}x{height}"}
     finite = np.isfinite(embeddings).all(axis=1)
     return {
         name: embedding if good else f"{loaded.name} gave numbers that are not finite"

@@ -1,8 +1,7 @@
 """Extraction: the pictures of a database into the cache, resuming where it stopped."""
 
 import contextlib
-import importlib.metadata
-import platform
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from features.errors import InputError
 from features.files import file_sha256, locked
 from features.names import Request, parse
 from features.progress import progress
+from features.provenance import versions
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow", "h5py")
 
@@ -30,6 +30,7 @@ class Extracted:
     n_new: int
     n_cached: int
     failures: dict[str, str]
+    same_bytes: dict[str, str]  # name -> an earlier name of a file with the very same bytes
 
 
 def extract(
@@ -68,7 +69,9 @@ def extract(
         for folder in sorted(folders, key=lambda folder: folder.path):  # one order: no deadlock
             stack.enter_context(locked(folder.path))
         held = {folder.encoder: folder.recover() for folder in folders}
-        wanted = {name: _pending(pictures, rows, retry) for name, rows in held.items()}
+        wanted = {
+            name: _pending(pictures, rows, retry, max_megapixels) for name, rows in held.items()
+        }
         counts = {name: len(names) for name, names in wanted.items()}
         if any(counts.values()):
             _run(requests, pictures, folders, wanted, weights, gpu, max_megapixels, shard_rows)
@@ -142,14 +145,27 @@ def _run(
         writer.close()
 
 
-def _pending(pictures: Sequence[Picture], rows: dict[str, Row], retry: bool) -> set[str]:
-    """Return the names that are not cached, have changed on disk, or failed and are retried."""
+def _pending(
+    pictures: Sequence[Picture], rows: dict[str, Row], retry: bool, max_megapixels: float
+) -> set[str]:
+    """Return the names that are not cached, have changed on disk, or failed and are tried again."""
     pending = set()
     for picture in pictures:
         row = rows.get(picture.name)
-        if row is None or (retry and row.status != OK) or _changed(picture, row):
+        if (
+            row is None
+            or (row.status != OK and (retry or _mended(picture, row.status, max_megapixels)))
+            or _changed(picture, row)
+        ):
             pending.add(picture.name)
     return pending
+
+
+def _mended(picture: Picture, reason: str, max_megapixels: float) -> bool:
+    """Tell whether a failure lay in circumstances that are others now."""
+    if "over the limit" in reason:
+        return not reason.endswith(f"limit of {max_megapixels:g}")
+    return reason.startswith("cannot be opened") and os.access(picture.path, os.R_OK)
 
 
 def _changed(picture: Picture, row: Row) -> bool:
@@ -172,20 +188,18 @@ def _changed(picture: Picture, row: Row) -> bool:
 
 def _summary(folder: CacheFolder, pictures: Sequence[Picture], n_new: int) -> Extracted:
     names = {picture.name for picture in pictures}
-    rows = {row.name: row.status for row in folder.rows() if row.name in names}
-    failures = {name: status for name, status in sorted(rows.items()) if status != OK}
+    rows = {row.name: row for row in folder.rows(embeddings=False) if row.name in names}
+    failures, same_bytes, first = {}, {}, {}
+    for name, row in sorted(rows.items()):
+        if row.status != OK:
+            failures[name] = row.status
+        elif first.setdefault(row.facts.sha256, name) != name:
+            same_bytes[name] = first[row.facts.sha256]
     n_dims = folder.settings["n_dims"]
-    return Extracted(folder.encoder, folder.path, n_dims, n_new, len(rows), failures)
+    return Extracted(folder.encoder, folder.path, n_dims, n_new, len(rows), failures, same_bytes)
 
 
 def _provenance(gpu: str | None) -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for library in _LIBRARIES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[library] = importlib.metadata.version(library)
-    text = ", ".join(f"{library} {version}" for library, version in versions.items())
-    return {
-        "versions": text,
-        "device": "cpu" if gpu is None else f"cuda:{gpu}",
-        "machine": platform.machine(),
-    }
+    """Return what made a shard; none of it is part of the key."""
+    text = ", ".join(f"{library} {version}" for library, version in versions(_LIBRARIES).items())
+    return {"versions": text, "device": "cpu" if gpu is None else f"cuda:{gpu}"}

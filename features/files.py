@@ -57,22 +57,24 @@ def write_json(path: Path, value: object) -> None:
     write_atomic(path, (text + "\n").encode())
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path, *required: str) -> dict:
     """Read a JSON file that we wrote.
 
     Raises
     ------
     InputError
-        When the file is missing or is no JSON.
+        When the file is missing, is no JSON, or lacks a key that it must have.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"expected the file {path}, which is not there") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path} cannot be read as JSON ({error}): remove it and run again") from (
-            error
-        )
+        raise InputError(f"{path} was damaged or changed, it is no JSON: {error}") from error
+    missing = [key for key in required if not isinstance(value, dict) or key not in value]
+    if missing:
+        raise InputError(f"{path} was damaged or changed, it lacks {', '.join(missing)}")
+    return value
 
 
 def sha256(data: bytes) -> str:

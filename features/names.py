@@ -83,6 +83,8 @@ def _request(name: str, options_text: str) -> Request:
     options: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in options_text.split(","))):
         key, _, value = part.partition("=")
+        if not encoder.options:
+            raise UsageError(f"{name} takes no options, it was given [{options_text}]")
         if key not in encoder.options:
             raise unknown_name(f"option of {name}", key, encoder.options)
         if key in options:

@@ -64,6 +64,24 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def natural(text: str) -> int:
+    """Read a whole number from 0, for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
+    return int(text)
+
+
+def megapixels(text: str) -> float:
+    """Read a limit above 0, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"expected megapixels above 0, got {text!r}")
+    return value
+
+
 def run(main: Callable[[list[str] | None], int | None]) -> None:
     """Run a command: a user's mistake is one line, never a traceback."""
     warnings.filterwarnings("ignore", module=r"PIL\.")  # corrupt EXIF and the like
@@ -74,7 +92,7 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
         say(f"error: {error}")
         code = error.exit_code
     except KeyboardInterrupt:
-        say("interrupted: what was written is kept, and the same command goes on from there")
+        say("interrupted: what was written is whole; extract and fit go on from there")
         code = 1
     except BrokenPipeError:
         # the reader of our output went away, as `| head` does; leave without a second complaint

@@ -63,7 +63,7 @@ def load(
     """
     root = place("cache", cache)
     name = cache_name(db)
-    database = read_cached_table(root, name)
+    database = read_cached_table(root, name, db)
     target = database.target(target)
     embeddings = load_embeddings(name, features, root, key)
     table = database.table.set_index("name")

@@ -67,11 +67,15 @@ def report_database(database: Database, strict: bool) -> None:
         f"({database.group_by}) under {database.root}"
     )
     differences = [
-        (database.missing, "labelled pictures are not on the disk and are left out"),
-        (database.unlabelled, "pictures on the disk have no label and are left out"),
+        (database.missing, "listed pictures are not on the disk and are left out"),
+        # a list without scores is a choice of pictures: the others are none of its business
+        (
+            database.unlabelled if database.targets else (),
+            "pictures on the disk have no label and are left out",
+        ),
     ]
     for names, text in differences:
-        if names and database.targets:
+        if names:
             line = f"{database.name}: {len(names)} {text}: {cli.name_some(names)}"
             if strict:
                 raise InputError(f"{line} (--strict)")
@@ -100,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--precision", default="fp32", choices=["fp32"], help="exact float32")
     add(
         "--max-megapixels",
-        type=float,
+        type=cli.megapixels,
         default=MAX_MEGAPIXELS,
         help="larger pictures become failed rows (default %(default)g)",
     )
@@ -129,9 +133,21 @@ def main(argv: list[str] | None = None) -> int:
         cli.say(f"failed: {name}: {reason}")
     if len(reasons) > 20:
         cli.say(f"failed: {len(reasons) - 20} more; --json lists them all")
+    _warn_of_twins(database, done[0].same_bytes)
     if all(len(item.failures) == item.n_cached for item in done):
         raise InputError("not one picture could be embedded; the reasons are above")
     return 0
+
+
+def _warn_of_twins(database: Database, same_bytes: dict[str, str]) -> None:
+    """One file under two names, in two groups, may stand on both sides of a fold."""
+    group = dict(zip(database.table["name"], database.table["group"], strict=True))
+    apart = [f"{a} = {b}" for a, b in same_bytes.items() if group[a] != group[b]]
+    if apart and database.targets:
+        cli.say(
+            f"warning: {len(apart)} pictures are the very same file as one of another group, and "
+            f"may stand on both sides of a fold; give them one group: {cli.name_some(apart)}"
+        )
 
 
 def _as_json(database: Database, item: Extracted) -> dict:

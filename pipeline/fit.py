@@ -12,13 +12,14 @@ from features.names import canonical
 from features.places import place
 from features.progress import progress
 from pipeline import cli
-from pipeline.data import load
+from pipeline.data import Data, load
 from pipeline.databases import cache_name
 from pipeline.fitting import fit_run
 from pipeline.results import result_table
 from pipeline.splits import N_FOLDS
 from pipeline.tables import cached_databases, read_cached_table
 from regressors import REGRESSORS
+from regressors.errors import DataError
 
 EXAMPLES = """\
   python -m pipeline.fit                                        everything that is cached
@@ -37,23 +38,35 @@ def run_fit(
     cache: str | None = None,
     runs: str | None = None,
     key: list[str] | None = None,
-) -> list[tuple[Path, dict]]:
-    """Fit every combination asked for and return (run folder, result) of each."""
+) -> tuple[list[tuple[Path, dict]], list[str]]:
+    """Fit every combination asked for.
+
+    Returns
+    -------
+    results : (run folder, result) of each
+    problems : what could not be fitted and why, where everything cached was asked for; a
+        combination that was named itself raises
+    """
     if regressor not in REGRESSORS:
         raise unknown_name("regressor", regressor, REGRESSORS)
     cache_place, runs_place = place("cache", cache), place("runs", runs)
-    databases = [cache_name(name) for name in db or _with_scores(cache_place)]
     chosen = [canonical(name) for name in features or []]
-    results = []
-    for name in databases:
+    results, problems = [], []
+    for name in db or _with_scores(cache_place):
         for feature_set in chosen or _sets(cache_place, name):
-            data = load(name, feature_set, target, cache_place, key or ())
-            _report(data, name, feature_set)
-            with progress(trials * (N_FOLDS + 1), f"fit {name} {feature_set}", "trial") as bar:
-                results.append(
-                    fit_run(data, feature_set, regressor, runs_place, trials, seed, bar.update)
-                )
-    return results
+            try:
+                data = load(name, feature_set, target, cache_place, key or ())
+                _report(data, feature_set)
+                label = f"fit {data.database.name} {feature_set}"
+                with progress(trials * (N_FOLDS + 1), label, "trial") as bar:
+                    results.append(
+                        fit_run(data, feature_set, regressor, runs_place, trials, seed, bar.update)
+                    )
+            except (InputError, DataError) as error:
+                if db and features:
+                    raise
+                problems.append(f"{name} {feature_set}: {error}")
+    return results, problems
 
 
 def _with_scores(cache: Path) -> list[str]:
@@ -65,15 +78,16 @@ def _with_scores(cache: Path) -> list[str]:
     return databases
 
 
-def _sets(cache: Path, name: str) -> list[str]:
-    read_cached_table(cache, name)  # an unknown database is said to be one
-    sets = cached_sets(cache, name)
+def _sets(cache: Path, db: str) -> list[str]:
+    table = read_cached_table(cache, cache_name(db), db)  # an unknown database is said to be one
+    sets = cached_sets(cache, table.name)
     if not sets:
-        raise InputError(f"no embeddings of {name} in the cache {cache}: extract them first")
+        cli.say(f"{table.name}: no embeddings in the cache {cache}: extract them first")
     return sets
 
 
-def _report(data, name: str, feature_set: str) -> None:
+def _report(data: Data, feature_set: str) -> None:
+    name = data.database.name
     cli.say(
         f"{name} {data.target}, {feature_set}: {len(data.names)} pictures, {data.X.shape[1]} "
         f"numbers each"
@@ -100,7 +114,12 @@ def main(argv: list[str] | None = None) -> int:
     add("--regressor", default="ridge", help=f"{', '.join(REGRESSORS)} (default ridge)")
     add("--target", help="column of scores (default the database's first)")
     add("--trials", type=cli.positive, default=200, help="trials of a study (default %(default)s)")
-    add("--seed", type=int, default=0, help="seed of studies and intervals (default %(default)s)")
+    add(
+        "--seed",
+        type=cli.natural,
+        default=0,
+        help="seed of studies and intervals (default %(default)s)",
+    )
     add(
         "--key",
         action="append",
@@ -112,14 +131,18 @@ def main(argv: list[str] | None = None) -> int:
     cli.places(arguments, "cache", "runs")
     chosen = vars(arguments)
     as_json = chosen.pop("json")
-    results = run_fit(**chosen)
+    results, problems = run_fit(**chosen)
+    for problem in problems:
+        cli.say(f"not fitted: {problem}")
+    if not results:
+        raise InputError("nothing was fitted; the reasons are above")
     if as_json:
         cli.print_json([{"run": str(folder), **result} for folder, result in results])
     else:
         print(result_table([result for _, result in results]))
         for folder, _ in results:
             print(f"run  {folder}\nplot {folder / 'scatter.png'}")
-    return 0
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

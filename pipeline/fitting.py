@@ -90,7 +90,7 @@ def fit_run(
             write_json(folder / "result.json", result)
     with locked(folder.parent):
         point_latest(folder)
-    return folder, read_json(folder / "result.json")
+    return folder, read_json(folder / "result.json", "median", "folds", "srcc_interval")
 
 
 def _compute(data: Data, settings: dict, folder: Path, on_trial: Callable[[], None]) -> dict:
@@ -160,7 +160,8 @@ def _compute(data: Data, settings: dict, folder: Path, on_trial: Callable[[], No
 
 
 def _summary(data, settings, per_fold, judged, n_groups, tuned) -> dict:
-    draws = median_draws(judged, group_draws(n_groups, seed=settings["seed"]))
+    # the same draws for every run on these groups, so that two runs are compared pair by pair
+    draws = median_draws(judged, group_draws(n_groups))
     values = {name: [fold[name] for fold in per_fold] for name in MEDIANS}
     srccs = np.array(values["srcc"])
     return {

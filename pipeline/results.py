@@ -43,13 +43,14 @@ def result_table(results: Sequence[dict]) -> str:
 def _cells(result: dict) -> tuple[str, ...]:
     median = result["median"]
     low, high = result["srcc_interval"]
+    interval = "-" if result["n_groups"] < FEW_GROUPS else f"[{low:.3f}, {high:.3f}]"
     return (
         f"{result['db']} {result['target']}",
         result["features"],
         result["regressor"],
         str(result["n_pictures"]),
         f"{median['srcc']:.4f}",
-        f"[{low:.3f}, {high:.3f}]",
+        interval,
         *(_number(median[name], 4) for name in ("krcc", "plcc", "plcc_logistic")),
         _number(median["rmse_logistic"], 3),
         f"{result['srcc_spread']['sd']:.4f}",
@@ -63,7 +64,7 @@ def _number(value: float | None, digits: int) -> str:
 def _notes(result: dict) -> list[str]:
     """Return what must be said of a result beside its numbers."""
     few = (
-        f"{result['db']}: {result['n_groups']} groups are too few for an interval that means much"
+        f"{result['db']}: {result['n_groups']} groups are too few for an interval"
         if result["n_groups"] < FEW_GROUPS
         else ""
     )

@@ -1,8 +1,7 @@
 """Run folders: runs/<db>/<features>/<regressor>/<target>/<settings12>/, and what lies in them."""
 
-import importlib.metadata
+import contextlib
 import os
-import platform
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -16,9 +15,14 @@ from features.errors import InputError
 from features.files import digest, read_json, sha256, write_atomic, write_json
 from features.names import slug
 from features.places import place
+from features.provenance import versions
 
 _LIBRARIES = ("meanopinion", "numpy", "scipy", "scikit-learn", "optuna", "pandas")
 HEAD_ARRAYS, HEAD_FACTS = "head.safetensors", "head.json"
+_HEAD_KEYS = (
+    *("kind", "db", "target", "range", "features", "encoders", "note", "median_srcc"),
+    *("error90", "distance_max", "arrays_sha256"),
+)
 
 
 def run_folder(runs: Path, settings: dict) -> Path:
@@ -46,10 +50,12 @@ def find_run(path: Path, runs: Path) -> Path:
     InputError
         When there is none, or more than one.
     """
-    for start in (path, runs / path):
+    for start in (path, runs / path) if str(path) != "." else ():
         if (start / "result.json").is_file():
             return start.resolve()
         found = sorted(p.parent.resolve() for p in start.glob("**/latest/result.json"))
+        # a run that was copied without links has no latest
+        found = found or sorted(p.parent.resolve() for p in start.glob("**/result.json"))
         if not found and (start / "latest" / "result.json").is_file():
             found = [(start / "latest").resolve()]
         if len(found) == 1:
@@ -83,8 +89,10 @@ class Run(NamedTuple):
 def load_run(run: str | os.PathLike, runs: str | os.PathLike | None = None) -> Run:
     """Load a run by its folder, or by a part of its path that leads to one, as `pcuid/nss`."""
     folder = find_run(Path(run), place("runs", runs))
-    predictions = pd.read_csv(folder / "predictions.csv", dtype={"name": str, "group": str})
-    return Run(folder, read_json(folder / "result.json"), predictions)
+    predictions = pd.read_csv(
+        folder / "predictions.csv", dtype={"name": str, "group": str}, keep_default_na=False
+    )
+    return Run(folder, read_json(folder / "result.json", "median", "folds"), predictions)
 
 
 def write_head(folder: Path, arrays: dict[str, np.ndarray], facts: dict) -> None:
@@ -92,6 +100,11 @@ def write_head(folder: Path, arrays: dict[str, np.ndarray], facts: dict) -> None
     data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     write_atomic(folder / HEAD_ARRAYS, data)
     write_json(folder / HEAD_FACTS, facts | {"arrays_sha256": sha256(data)})
+
+
+def read_head_facts(folder: Path) -> dict:
+    """Read head.json."""
+    return read_json(folder / HEAD_FACTS, *_HEAD_KEYS)
 
 
 def read_head(folder: Path) -> tuple[dict[str, np.ndarray], dict]:
@@ -102,7 +115,7 @@ def read_head(folder: Path) -> tuple[dict[str, np.ndarray], dict]:
     InputError
         When a file is missing, damaged, or does not belong to the other.
     """
-    facts = read_json(folder / HEAD_FACTS)
+    facts = read_head_facts(folder)
     try:
         data = (folder / HEAD_ARRAYS).read_bytes()
         arrays = load(data)
@@ -115,21 +128,13 @@ def read_head(folder: Path) -> tuple[dict[str, np.ndarray], dict]:
 
 def provenance() -> dict[str, str]:
     """Return the versions and the commit that a run was made with."""
-    versions = {"python": platform.python_version(), "machine": platform.machine()}
-    for library in _LIBRARIES:
-        try:
-            versions[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:
-            versions[library] = "not installed"
-    try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        commit = "unknown"
-    return versions | {"git_commit": commit}
+    root = Path(__file__).resolve().parent.parent
+    commit = "not a checkout"
+    if (root / ".git").exists():
+        describe = ("git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            done = subprocess.run(
+                describe, cwd=root, capture_output=True, text=True, timeout=10, check=True
+            )
+            commit = done.stdout.strip()
+    return versions(_LIBRARIES) | {"git_commit": commit}

@@ -13,11 +13,11 @@ from pathlib import Path
 from features.cache.shards import OK
 from features.decode import MAX_MEGAPIXELS
 from features.errors import InputError, UsageError
-from features.files import read_json, write_atomic
+from features.files import write_atomic
 from features.places import place
 from features.progress import progress
 from pipeline import cli
-from pipeline.runs import HEAD_FACTS, find_run
+from pipeline.runs import find_run, read_head_facts
 from pipeline.scoring import Score, collect, score
 
 EXAMPLES = """\
@@ -36,31 +36,41 @@ def main(argv: list[str] | None = None) -> int:
     add("pictures", nargs="+", help="pictures, folders, or CSVs with a column image")
     add("-o", "--output", metavar="FILE.csv", help="write there instead of to stdout")
     add("--gpu", metavar="N", help="CUDA device (default: the CPU)")
-    add("--max-megapixels", type=float, default=MAX_MEGAPIXELS, help="limit (default %(default)g)")
+    add(
+        "--max-megapixels",
+        type=cli.megapixels,
+        default=MAX_MEGAPIXELS,
+        help="limit (default %(default)g)",
+    )
     add("--json", action="store_true", help="print JSON instead of CSV")
     cli.add_places(options, "runs", "weights")
     chosen = options.parse_args(argv)
     if chosen.output and not chosen.output.lower().endswith(".csv"):
         raise UsageError(f"-o {chosen.output}: expected a name that ends in .csv")
+    if chosen.output and (Path(chosen.output).is_dir() or not Path(chosen.output).parent.is_dir()):
+        raise UsageError(f"-o {chosen.output}: expected a file in a folder that is there")
     run = find_run(Path(chosen.run), place("runs", chosen.runs))
     _announce(run)
     pictures = collect(chosen.pictures)
-    scores, in_table = [], not chosen.json and not chosen.output
-    if in_table:
+    scores: list[Score] = []
+    to_stdout = not chosen.json and not chosen.output
+    if to_stdout:
         print(_line(COLUMNS), end="")
-    with progress(len(pictures), "score") as bar:
-        for item in score(
-            run, pictures, place("weights", chosen.weights), chosen.gpu, chosen.max_megapixels
-        ):
-            scores.append(item)
-            bar.update()
-            if in_table:
-                print(_line(_cells(item)), end="", flush=True)
-            if item.status != OK:
-                bar.write(f"failed: {item.picture}: {item.status}", file=sys.stderr)
-    if chosen.output:
-        text = "".join(_line(cells) for cells in (COLUMNS, *map(_cells, scores)))
-        write_atomic(Path(chosen.output), text.encode())
+    try:
+        with progress(len(pictures), "score") as bar:
+            for item in score(
+                run, pictures, place("weights", chosen.weights), chosen.gpu, chosen.max_megapixels
+            ):
+                scores.append(item)
+                bar.update()
+                if to_stdout:
+                    print(_line(_cells(item)), end="", flush=True)
+                if item.status != OK:
+                    bar.write(f"failed: {item.picture}: {item.status}", file=sys.stderr)
+    finally:  # whatever ends it, what is scored is written
+        if chosen.output and scores:
+            text = "".join(_line(cells) for cells in (COLUMNS, *map(_cells, scores)))
+            write_atomic(Path(chosen.output), text.encode(errors="surrogateescape"))
     if chosen.json:
         cli.print_json([dict(zip(COLUMNS, _values(item), strict=True)) for item in scores])
     failed = sum(item.status != OK for item in scores)
@@ -71,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _announce(run: Path) -> None:
-    facts = read_json(run / HEAD_FACTS)
+    facts = read_head_facts(run)
     scale = facts["range"]
     known = scale["low"] is not None
     span = f"{scale['low']:g} to {scale['high']:g}, " if known else ""

@@ -12,7 +12,8 @@ from features.decode import MAX_MEGAPIXELS
 from features.engine import Picture, blocks, embed, load_encoder
 from features.errors import InputError, UsageError
 from features.names import parse
-from pipeline.databases.own import picture_names, read_csv
+from features.places import expand
+from pipeline.databases.own import image_names, picture_names, read_table
 from pipeline.databases.table import PICTURE_SUFFIXES
 from pipeline.runs import read_head
 from regressors.heads import HEADS, distance
@@ -38,7 +39,9 @@ class Score:
 
 
 def collect(arguments: Sequence[str]) -> list[Picture]:
-    """Return the pictures that files, folders and CSVs name; each is called as it was given.
+    """Return the pictures that files, folders and CSVs name.
+
+    Each is called as it was given; in a CSV, by its path from the CSV's folder.
 
     Raises
     ------
@@ -47,19 +50,24 @@ def collect(arguments: Sequence[str]) -> list[Picture]:
     """
     pictures: dict[str, Picture] = {}
     for argument in arguments:
-        path = Path(argument).expanduser()
+        path = expand(argument)
         if path.is_dir():
             found = {str(path / name): path / name for name in picture_names(path)}
         elif path.suffix.lower() == ".csv":
-            database = read_csv(path.resolve())
             # a picture that the list names and the disk lacks is a row with its reason
-            names = [*database.table["name"], *database.missing]
-            found = {name: database.path(name) for name in names}
+            names = image_names(read_table(path), path, path.parent)
+            found = {name: path.parent / name for name in names}
         elif path.is_file():
             found = {argument: path}
         else:
             raise UsageError(f"there is no picture, folder or CSV {argument}")
-        pictures |= {name: Picture(name, file) for name, file in found.items()}
+        for name, file in found.items():
+            if name in pictures and pictures[name].path != file:
+                raise UsageError(
+                    f"two pictures are called {name!r}, {pictures[name].path} and {file}: score "
+                    "them in two calls"
+                )
+            pictures[name] = Picture(name, file)
     if not pictures:
         raise UsageError(
             f"no picture in {', '.join(arguments)}; known are {' '.join(sorted(PICTURE_SUFFIXES))}"

@@ -4,14 +4,19 @@
 computes nothing.
 """
 
+import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from features.errors import InputError
-from features.files import file_sha256, locked, read_json, write_atomic, write_json
+from features.errors import InputError, unknown_name
+from features.files import file_sha256, locked, read_json, sha256, write_atomic, write_json
+from features.places import expand
+from pipeline.databases import DATABASES, known_name
 from pipeline.databases.table import Database, Target
+
+_FACTS = ("root", "targets", "group_by", "labels_sha256", "missing", "note", "table_sha256")
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,9 @@ def write_table(cache: Path, database: Database) -> Path:
             "note": database.note,
         }
         table = database.table.sort_values("name", kind="stable")
-        write_atomic(folder / "table.csv", table.to_csv(index=False).encode())
-        write_json(folder / "table.json", facts)
+        data = table.to_csv(index=False).encode()
+        write_atomic(folder / "table.csv", data)
+        write_json(folder / "table.json", facts | {"table_sha256": sha256(data)})
     return folder
 
 
@@ -72,7 +78,7 @@ def _refuse_another(folder: Path, database: Database) -> None:
     path = folder / "table.json"
     if not path.is_file():
         return
-    before, now = read_json(path)["root"], str(database.root.resolve())
+    before, now = read_json(path, "root")["root"], str(database.root.resolve())
     if before != now and Path(before).is_dir():
         raise InputError(
             f"{folder} was made from {before}, and --root is {now}: give that root, or use another "
@@ -80,12 +86,28 @@ def _refuse_another(folder: Path, database: Database) -> None:
         )
 
 
-def read_cached_table(cache: Path, name: str) -> CachedTable:
-    """Read the table of a database that was extracted."""
+def read_cached_table(cache: Path, name: str, asked: str = "") -> CachedTable:
+    """Read the table of a database that was extracted.
+
+    Parameters
+    ----------
+    name : its folder in the cache
+    asked : what the user called it, for the error
+
+    Raises
+    ------
+    InputError
+        When it was not extracted, or a kill came between its two files.
+    """
     folder = cache / name
-    facts = read_json_of(folder, cache)
+    if name not in cached_databases(cache):
+        raise _not_cached(cache, asked or name)
+    facts = read_json(folder / "table.json", *_FACTS)
+    data = (folder / "table.csv").read_bytes()
+    if sha256(data) != facts["table_sha256"]:
+        raise InputError(f"{folder}/table.csv is not the one of table.json: extract again")
     table = pd.read_csv(
-        folder / "table.csv",
+        io.BytesIO(data),
         dtype={"name": str, "group": str},
         keep_default_na=False,
         na_values={column: [""] for column in ("mos_std", "level")},
@@ -103,15 +125,15 @@ def read_cached_table(cache: Path, name: str) -> CachedTable:
     )
 
 
-def read_json_of(folder: Path, cache: Path) -> dict:
-    """Read table.json, with an error that says how it comes about."""
-    if not (folder / "table.json").is_file():
-        known = ", ".join(cached_databases(cache)) or "none"
-        raise InputError(
-            f"the database {folder.name} is not in the cache {cache} (databases there: {known}): "
-            f"run python -m pipeline.extract --db {folder.name} first"
+def _not_cached(cache: Path, asked: str) -> InputError:
+    """Return the error for a database that is not there: how to get it, or the nearest names."""
+    cached = cached_databases(cache)
+    if known_name(asked) or expand(asked).exists():
+        return InputError(
+            f"{asked} is not in the cache {cache} (databases there: {', '.join(cached) or 'none'}):"
+            f" run python -m pipeline.extract --db {asked} first"
         )
-    return read_json(folder / "table.json")
+    return unknown_name("database", asked, [*cached, *DATABASES])
 
 
 def cached_databases(cache: Path) -> list[str]:

@@ -99,6 +99,8 @@ def check(X: np.ndarray, y: np.ndarray) -> None:
         raise DataError(f"{len(rows)} embeddings are not finite, the first in row {rows[0]}")
     if not np.isfinite(y).all():
         raise DataError("the scores hold values that are not finite")
+    if not 1e-100 < np.abs(y).max() < 1e100 and np.ptp(y) > 0:
+        raise DataError(f"scores up to {np.abs(y).max():g} are beyond exact sums: rescale them")
     if np.ptp(y) == 0:
         raise DataError(f"all {len(y)} scores are {y[0]:g}: there is nothing to learn")
     if not np.ptp(X, axis=0).any():

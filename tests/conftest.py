@@ -40,7 +40,7 @@ def picture(seed: int, width: int = 64, height: int = 48) -> np.ndarray:
     return np.clip(128 + 60 * np.stack(waves, axis=2) + noise, 0, 255).astype(np.uint8)
 
 
-def write_pictures(folder: Path, n: int, groups: int = 0) -> list[str]:
+def write_pictures(folder: Path, n: int) -> list[str]:
     """Write n PNG pictures of a few sizes and return their names in order."""
     sizes = [(64, 48), (48, 64), (80, 60)]
     folder.mkdir(parents=True, exist_ok=True)

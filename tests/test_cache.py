@@ -234,10 +234,21 @@ def test_index_is_the_truth(plan, tmp_path):
     """A damaged index is an error that says what to do, not an empty cache."""
     done = run(plan[:8], tmp_path)
     (done.path / "index.json").write_bytes(b"{")
-    with pytest.raises(InputError, match=r"index.json cannot be read as JSON.*run again"):
+    with pytest.raises(InputError, match=r"index.json was damaged or changed"):
         features.load("db", "nss", tmp_path / "cache")
+    assert run(plan[:8], tmp_path).n_new == 0
+
+
+def test_a_lost_index_is_made_anew(plan, tmp_path):
+    """The shards that can be read are taken; the others are made again. No work is lost."""
+    done = run(plan[:8], tmp_path)
+    before = features.load("db", "nss", tmp_path / "cache")
     (done.path / "index.json").unlink()
-    assert run(plan[:8], tmp_path).n_new == 8
+    (done.path / "shard-000009.h5").write_bytes(b"no HDF5")
+    assert run(plan[:8], tmp_path).n_new == 0
+    after = features.load("db", "nss", tmp_path / "cache")
+    np.testing.assert_array_equal(before.embeddings, after.embeddings)
+    assert not (done.path / "shard-000009.h5").exists()
 
 
 def test_tampered_settings_and_renamed_folders_are_refused(plan, tmp_path):

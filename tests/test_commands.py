@@ -156,7 +156,7 @@ def test_strict(capsys, rated):
     """--strict makes a missing picture fatal; without it, it is named and left out."""
     (rated.parent / "p003.png").unlink()
     code, _, err = call(capsys, "extract", "--db", rated, "--features", "nss")
-    assert code == 0 and "1 labelled pictures are not on the disk" in err and "p003.png" in err
+    assert code == 0 and "1 listed pictures are not on the disk" in err and "p003.png" in err
     code, _, err = call(capsys, "extract", "--db", rated, "--features", "nss", "--strict")
     assert code == 1 and "--strict" in err
 
@@ -188,6 +188,12 @@ MISTAKES = {
     "nothing cached": ("fit", 1, "pipeline.extract first"),
     "database not cached": ("fit --db pcuid", 1, "not in the cache"),
     "no run": ("score --run nowhere x.png", 1, "no finished run"),
+    "negative seed": ("fit --seed -1", 2, "expected|expects"),
+    "no such user": ("extract --db ~nobodyx/pictures --features nss", 2, "nobodyx"),
+    "empty name": ("extract --db= --features nss", 2, "--db is empty"),
+    "no such limit": ("extract --max-megapixels nan", 2, "above 0"),
+    "outside of the cache": ("fit --db ../elsewhere", 2, "unknown database"),
+    "options of none": ("extract --features nss[x=1]", 2, "takes no options"),
     "zero trials": ("fit --trials 0", 2, "above 0"),
     "unknown argument": ("fit --trails 3", 2, "unrecognized"),
 }
@@ -243,3 +249,63 @@ def test_no_traceback_in_a_process_of_its_own(own_home):
     )
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("error: unknown regressor")
+
+
+def test_every_cached_database_is_fitted_though_one_cannot_be(capsys, tmp_path, fitted):
+    """Without --db, what cannot be fitted is named, the table of the others is printed, exit 1."""
+    few = write_csv(tmp_path / "few", 5)
+    call(capsys, "extract", "--db", few, "--features", "nss")
+    code, out, err = call(capsys, "fit", "--trials", 5)
+    assert code == 1 and "nss" in out and "SRCC" in out
+    assert "not fitted: few-" not in out and "too few" in err
+
+
+def test_a_csv_is_known_by_its_path(capsys, rated, fitted):
+    """fit takes the same --db as extract; a path not extracted yet is told what to run."""
+    code, out, _ = call(capsys, "fit", "--db", rated, "--trials", 5, "--json")
+    assert code == 0 and json.loads(out)[0]["run"] == fitted[1]
+    other = write_csv(rated.parent / "other", 3)
+    code, _, err = call(capsys, "fit", "--db", other)
+    assert code == 1 and f"pipeline.extract --db {other} first" in err
+
+
+def test_one_name_for_two_pictures_is_refused(capsys, tmp_path, fitted):
+    """Two lists whose pictures are called alike do not silently lose one of them."""
+    for folder in ("a", "b"):
+        write_pictures(tmp_path / folder, 1)
+        (tmp_path / folder / "l.csv").write_text("image\np000.png\n")
+    lists = [tmp_path / folder / "l.csv" for folder in ("a", "b")]
+    code, _, err = call(capsys, "score", "--run", fitted[1], *lists)
+    assert code == 2 and "two pictures are called 'p000.png'" in err
+
+
+def test_the_same_file_in_two_groups_is_warned_of(capsys, rated):
+    """Copies that may stand on both sides of a fold."""
+    shutil.copy(rated.parent / "p001.png", rated.parent / "p002.png")
+    code, _, err = call(capsys, "extract", "--db", rated, "--features", "nss")
+    assert code == 0 and "p002.png = p001.png" in err
+
+
+DAMAGED = {
+    "result.json": "fit",
+    "head.json": "score",
+    "table.json": "fit",
+    "table.csv": "fit",
+    "index.json": "fit",
+}
+
+
+@pytest.mark.parametrize("file", DAMAGED)
+def test_damaged_files_are_one_line(capsys, own_home, tmp_path, fitted, file):
+    """Valid JSON of another shape, or another table, is said to be damaged."""
+    name, run = fitted
+    (path,) = [p for p in own_home.rglob(file) if "latest" not in p.parts]
+    path.write_text("{}")
+    write_pictures(tmp_path / "new", 1)
+    arguments = {
+        "fit": ("--db", name, "--features", "nss", "--trials", 5),
+        "score": ("--run", run, tmp_path / "new"),
+    }[DAMAGED[file]]
+    code, _, err = call(capsys, DAMAGED[file], *arguments)
+    assert code == 1 and "Traceback" not in err
+    assert "damaged" in err or "is not the one" in err

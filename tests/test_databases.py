@@ -1,12 +1,20 @@
 """Readers: a user's own folder or CSV, PCUID, and names that are wrong."""
 
+import shutil
+
 import pandas as pd
 import pytest
 from conftest import write_csv, write_pictures
 
+from features.duplicates import duplicate_groups
 from features.errors import InputError, UsageError
-from pipeline.databases import DATABASES, known_name, open_database
+from pipeline.databases import DATABASES, known_name, locate
 from pipeline.databases.table import Database, under
+
+
+def open_database(*arguments):
+    """Find a database and read it."""
+    return locate(*arguments)()
 
 
 def csv(folder, text, encoding="utf-8"):
@@ -65,6 +73,9 @@ BAD_CSV = {
     "absolute": ("image,mos\n/etc/passwd,1\n", "leads out of"),
     "nothing there": ("image,mos\na.png,1\n", "no picture found.*1 labelled pictures are missing"),
     "empty file": ("", "cannot be read as a CSV"),
+    "two columns": ("image,mos,MOS\np000.png,1,2\n", "two columns are called 'mos'"),
+    "zero in a name": ("image,mos\np000\0.png,1\n", "no path that can be followed|two|no picture"),
+    "same file twice": ("image,mos\np000.png,1\nx/../p000.png,2\n", "stand there twice"),
     "empty group": ("image,mos,group\np000.png,1,\n", "column group is empty"),
 }
 
@@ -134,6 +145,25 @@ def test_pcuid_root_without_labels(tmp_path):
     (tmp_path / "MOS.xlsx").write_text("<html>not found</html>")
     with pytest.raises(InputError, match="cannot be read as an Excel file"):
         open_database("pcuid", tmp_path, tmp_path)
+
+
+def test_pcuid_groups_are_those_that_are_measured(shared):
+    """The groups written down are what the thumbnails say."""
+    database = open_database("pcuid", shared / "data" / "pcuid", shared)
+    measured = duplicate_groups([database.path(name) for name in database.table["name"]])
+    pairs = database.table["group"] + "/" + measured.astype(str)
+    assert pairs.nunique() == database.table["group"].nunique() == len(set(measured))
+
+
+def test_a_corrupt_picture_moves_no_fold_of_pcuid(shared, tmp_path):
+    """Groups do not depend on what can be decoded."""
+    for folder in ("300-1", "300-2", "300-3"):
+        (tmp_path / folder).mkdir()
+        for path in (shared / "data" / "pcuid" / folder).iterdir():
+            (tmp_path / folder / path.name).write_bytes(b"")
+    shutil.copy(shared / "data" / "pcuid" / "MOS.xlsx", tmp_path)
+    corrupt = open_database("pcuid", tmp_path, shared).table
+    assert corrupt.equals(open_database("pcuid", shared / "data" / "pcuid", shared).table)
 
 
 def test_pcuid_as_downloaded(shared):

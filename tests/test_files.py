@@ -143,7 +143,7 @@ def test_json_that_cannot_be_read(tmp_path):
         read_json(tmp_path / "none.json")
     for data in (b"{", b"", b"\xff\xfe{}"):
         (tmp_path / "bad.json").write_bytes(data)
-        with pytest.raises(InputError, match=r"bad.json cannot be read as JSON"):
+        with pytest.raises(InputError, match=r"bad.json was damaged or changed"):
             read_json(tmp_path / "bad.json")
 
 

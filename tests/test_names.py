@@ -89,7 +89,7 @@ ERRORS = {
     "NSS": "unknown encoder 'NSS': did you mean nss",
     "zzz": "unknown encoder 'zzz': known are .*content-lite.*nss.*reiqa",
     "content-lite[pol=last]": "unknown option of content-lite 'pol': did you mean pool",
-    "nss[pool=last]": "unknown option of nss 'pool'",
+    "nss[pool=last]": "nss takes no options",
     "content-lite[pool=first]": r"content-lite\[pool=first\]: expected one of levels, last",
     "content-lite[pool]": r"content-lite\[pool\]: expected one of levels, last",
     "reiqa[head=maybe]": "expected one of no, yes",

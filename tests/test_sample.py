@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from features.errors import InputError
-from pipeline.databases import open_database, sample
+from features.errors import InputError, UsageError
+from pipeline.databases import locate, sample
+
+
+def open_database(*arguments):
+    """Find a database and read it."""
+    return locate(*arguments)()
 
 
 @pytest.fixture
@@ -58,10 +63,17 @@ def test_stronger_distortion_scores_lower(tmp_path, small):
 def test_half_built_is_built_again(tmp_path, small):
     """A killed build leaves no database; the next one starts anew."""
     (tmp_path / ".a.building").mkdir()
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "junk.png").write_bytes(b"x")
+    (tmp_path / ".a.building" / "junk.png").write_bytes(b"x")
     assert open_database("sample", tmp_path / "a", tmp_path).unlabelled == ()
     assert not (tmp_path / ".a.building").exists()
+
+
+def test_a_folder_of_others_is_left_alone(tmp_path):
+    """The sample is never built over files that are not its own."""
+    (tmp_path / "diary.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"holds other files.*--db"):
+        open_database("sample", tmp_path, tmp_path)
+    assert (tmp_path / "diary.txt").read_text() == "mine"
 
 
 def test_absent_package_is_named(tmp_path, monkeypatch):

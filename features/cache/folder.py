@@ -8,7 +8,7 @@ from features import files
 from features.cache.settings import check_key, key_of
 from features.cache.shards import Row, decode_shard, encode_shard
 from features.errors import InputError
-from features.files import locked, read_json, sha256, write_atomic, write_json
+from features.files import file_sha256, locked, read_json, sha256, write_atomic, write_json
 from features.names import slug
 
 SHARD_ROWS = 256
@@ -50,34 +50,48 @@ class CacheFolder:
     def shards(self) -> list[dict]:
         """Return the index: one entry {file, rows, sha256, ...} a shard, in order of writing."""
         path = self.path / "index.json"
-        return read_json(path)["shards"] if path.is_file() else []
+        return read_json(path, "shards")["shards"] if path.is_file() else []
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self, embeddings: bool = True) -> Iterator[Row]:
         """Yield every row of every shard, oldest first; a later row of a name replaces it."""
         for entry in self.shards():
-            yield from decode_shard(self.path / entry["file"], entry["sha256"])
+            yield from decode_shard(self.path / entry["file"], entry["sha256"], embeddings)
 
     def recover(self) -> dict[str, Row]:
-        """Return the rows by name, after dropping what a killed or failing disk left behind.
+        """Return the rows by name, without embeddings, after mending the folder.
 
-        Files that the index does not list are removed; shards that are damaged leave the index, so
-        that their rows are made again. Only the writer calls this.
+        Files that the index does not list are what a kill left, and are removed. Shards that are
+        damaged leave the index, so that their rows are made again. An index that is lost or damaged
+        is made anew from the shards that can be read. Only the writer calls this.
         """
+        try:
+            listed = self.shards() if (self.path / "index.json").is_file() else None
+        except InputError:
+            listed = None
         entries, rows = [], {}
-        for entry in self.shards():
+        for entry in self._found() if listed is None else listed:
             try:
-                shard = decode_shard(self.path / entry["file"], entry["sha256"])
-            except InputError:
+                shard = decode_shard(self.path / entry["file"], entry["sha256"], embeddings=False)
+            except (InputError, OSError, KeyError):
                 continue
             entries.append(entry)
             rows.update((row.name, row) for row in shard)
-        if len(entries) < len(self.shards()):
+        if entries != (listed or []):
             write_json(self.path / "index.json", {"shards": entries})
-        listed = {entry["file"] for entry in entries}
+        kept = {entry["file"] for entry in entries}
         for path in self.path.iterdir():
-            if (path.suffix == ".h5" and path.name not in listed) or path.suffix == ".tmp":
+            if (path.suffix == ".h5" and path.name not in kept) or path.suffix == ".tmp":
                 path.unlink()
         return rows
+
+    def _found(self) -> Iterator[dict]:
+        """Yield an entry for every shard file, for a folder without an index."""
+        for path in sorted(self.path.glob("shard-*.h5")):
+            try:
+                rows = len(decode_shard(path, None, embeddings=False))
+            except (InputError, OSError, KeyError):
+                continue
+            yield {"file": path.name, "rows": rows, "sha256": file_sha256(path)}
 
     def append(self, rows: list[Row], provenance: dict[str, str]) -> None:
         """Write rows as a new shard, whole, and then list it."""

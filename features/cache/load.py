@@ -63,20 +63,21 @@ def load(
                 f"no settings of {features} in the cache of {db} have a key that begins with "
                 f"{prefix!r}: there are {', '.join(folder.key for folder in folders)}"
             )
-    tables, failures = [], {}
+    good, failures = [], {}
     for folder in folders:
-        rows = {row.name: row for row in folder.rows()}
-        failures |= {name: row.status for name, row in rows.items() if row.status != OK}
-        tables.append({name: row.result for name, row in rows.items() if row.status == OK})
-    names = sorted(set.intersection(*(set(table) for table in tables)))
-    widths = [folder.settings["n_dims"] for folder in folders]
-    ends = np.cumsum(widths).tolist()
+        status = {row.name: row.status for row in folder.rows(embeddings=False)}
+        failures |= {name: reason for name, reason in status.items() if reason != OK}
+        good.append({name for name, reason in status.items() if reason == OK})
+    names = sorted(set.intersection(*good))
+    place_of = {name: index for index, name in enumerate(names)}
+    ends = np.cumsum([folder.settings["n_dims"] for folder in folders]).tolist()
     embeddings = np.empty((len(names), ends[-1]), np.float32)
     columns = {}
-    for folder, table, width, end in zip(folders, tables, widths, ends, strict=True):
-        columns[folder.encoder] = slice(end - width, end)
-        for row, name in enumerate(names):
-            embeddings[row, end - width : end] = table[name]
+    for folder, end in zip(folders, ends, strict=True):
+        columns[folder.encoder] = slice(end - folder.settings["n_dims"], end)
+        for row in folder.rows():  # shard by shard; a later row of a name replaces an earlier one
+            if row.status == OK and row.name in place_of:
+                embeddings[place_of[row.name], columns[folder.encoder]] = row.result
     keys = {folder.encoder: folder.key for folder in folders}
     return Embeddings(names, embeddings, columns, dict(sorted(failures.items())), keys)
 

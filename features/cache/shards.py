@@ -52,8 +52,13 @@ def encode_shard(rows: Sequence[Row], n_dims: int, provenance: dict[str, str]) -
     return buffer.getvalue()
 
 
-def decode_shard(path: Path, checksum: str) -> list[Row]:
-    """Read a shard that the index lists.
+def decode_shard(path: Path, checksum: str | None, embeddings: bool = True) -> list[Row]:
+    """Read a shard.
+
+    Parameters
+    ----------
+    checksum : what the index says; None where the index is lost
+    embeddings : without them the rows tell name, facts and status in little memory
 
     Raises
     ------
@@ -67,13 +72,14 @@ def decode_shard(path: Path, checksum: str) -> list[Row]:
             f"the shard {path} cannot be read ({error.strerror}): extract again, which makes its "
             "rows anew"
         ) from error
-    if sha256(data) != checksum:
+    if checksum is not None and sha256(data) != checksum:
         raise InputError(
             f"the shard {path} is damaged (its checksum differs from the index): extract again, "
             "which makes its rows anew"
         )
     with h5py.File(io.BytesIO(data), "r") as file:
-        embedding = file["embedding"][:]
+        rows = len(file["name"])
+        embedding = file["embedding"][:] if embeddings else np.empty((rows, 0), np.float32)
         texts = [file[key].asstr()[:] for key in ("name", "status", "bytes_sha256")]
         numbers = [file[key][:].tolist() for key in ("size", "mtime_ns")]
     return [

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from features.errors import UsageError, unknown_name
+from features.places import expand
 from pipeline.databases.own import own_name, read_csv, read_folder
 from pipeline.databases.pcuid import read_pcuid
 from pipeline.databases.sample import read_sample
@@ -19,7 +20,6 @@ __all__ = [
     "cache_name",
     "known_name",
     "locate",
-    "open_database",
 ]
 
 
@@ -51,7 +51,7 @@ def known_name(db: str) -> str | None:
 
 def cache_name(db: str) -> str:
     """Return the name of a database's folder in the cache: for a name, an alias, or a path."""
-    path = Path(db).expanduser()
+    path = expand(db)
     return known_name(db) or (own_name(path.resolve()) if path.exists() else db)
 
 
@@ -69,7 +69,9 @@ def locate(db: str, root: str | Path | None, data: Path) -> Callable[[], Databas
     UsageError
         When no such name, folder or file exists.
     """
-    root = Path(root).expanduser().resolve() if root else None
+    if not db:
+        raise UsageError(f"--db is empty: expected {', '.join(DATABASES)}, a folder or a CSV")
+    root = expand(root).resolve() if root else None
     name = known_name(db)
     if name:
         known = DATABASES[name]
@@ -81,16 +83,13 @@ def locate(db: str, root: str | Path | None, data: Path) -> Callable[[], Databas
                 f"at {folders[0]}"
             )
         return partial(known.read, folder)
-    path = Path(db).expanduser()
+    path = expand(db)
     if path.is_dir():
+        if root:
+            raise UsageError("--root goes with the name of a database or a CSV, not with a folder")
         return partial(read_folder, path.resolve())
     if path.is_file():
         return partial(read_csv, path.resolve(), root)
     if path.suffix or "/" in db:
         raise UsageError(f"--db {db}: there is no such folder or CSV file")
     raise unknown_name("database", db, DATABASES)
-
-
-def open_database(db: str, root: str | Path | None, data: Path) -> Database:
-    """Find a database and read it; see `locate`."""
-    return locate(db, root, data)()

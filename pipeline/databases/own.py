@@ -1,6 +1,8 @@
 """A user's own data: a folder of pictures, or a CSV with the columns image and mos (or dmos)."""
 
 import hashlib
+import os
+import posixpath
 import re
 from pathlib import Path
 
@@ -38,12 +40,7 @@ def read_csv(path: Path, root: Path | None = None, name: str = "") -> Database:
     """
     root = root or path.parent
     raw = read_table(path)
-    if "image" not in raw:
-        raise InputError(
-            f"{path}: expected a column image (and mos or dmos for scores), found "
-            f"{', '.join(map(str, raw.columns)) or 'no columns'}"
-        )
-    names = raw["image"].map(lambda image: _relative(str(image), root))
+    names = image_names(raw, path, root)
     table = pd.DataFrame({"name": names})
     targets = {}
     for column in raw.columns:
@@ -73,13 +70,34 @@ def read_csv(path: Path, root: Path | None = None, name: str = "") -> Database:
 def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV as text, column names in lower case."""
     try:
-        raw = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        raw = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+        )
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(f"{path} cannot be read as a CSV in UTF-8: {error}") from error
     raw.columns = [str(column).strip().lower() for column in raw.columns]
+    twice = raw.columns[raw.columns.duplicated()]
+    if len(twice):
+        raise InputError(f"{path}: two columns are called {twice[0]!r}; leave one of them")
     return raw
+
+
+def image_names(raw: pd.DataFrame, path: Path, root: Path) -> pd.Series:
+    """Return the column image of a table, as names under `root`.
+
+    Raises
+    ------
+    InputError
+        When there is no such column, or a path in it leads out of the folder.
+    """
+    if "image" not in raw:
+        raise InputError(
+            f"{path}: expected a column image (and mos or dmos for scores), found "
+            f"{', '.join(map(str, raw.columns)) or 'no columns'}"
+        )
+    return raw["image"].map(lambda image: _relative(str(image), root))
 
 
 def picture_names(folder: Path) -> list[str]:
@@ -88,17 +106,21 @@ def picture_names(folder: Path) -> list[str]:
     Raises
     ------
     InputError
-        When there is no such folder, or no picture in it.
+        When there is no such folder, or a folder in it cannot be read.
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
-    names = [
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
-    ]
-    names = [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
+    names = []
+    for place, folders, files in os.walk(folder, onerror=_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith("."):
+                names.append(Path(place, name).relative_to(folder).as_posix())
     return sorted(names, key=natural)
+
+
+def _unreadable(error: OSError) -> None:
+    raise InputError(f"the folder {error.filename} cannot be read: {error.strerror}") from error
 
 
 def _relative(image: str, root: Path) -> str:
@@ -106,10 +128,11 @@ def _relative(image: str, root: Path) -> str:
     if path.is_absolute() and path.is_relative_to(root):
         path = path.relative_to(root)
     under(root, str(path))
-    return path.as_posix()
+    # one file has one name: a/../b.png is b.png, or a duplicate would stand on both sides of a fold
+    return posixpath.normpath(path.as_posix())
 
 
 def own_name(path: Path) -> str:
     """Name a user's database after its file, with digits of its path: two data.csv stay apart."""
     stem = re.sub(r"[^\w.-]", "-", path.stem if path.is_file() else path.name) or "pictures"
-    return f"{stem}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:6]}"
+    return f"{stem}-{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:6]}"

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from features.errors import InputError
+from features.errors import InputError, UsageError
 from features.files import locked, read_json, write_atomic, write_json
 from features.progress import progress
 from pipeline.databases.own import picture_names, read_table
@@ -59,6 +59,7 @@ Changes: cut, reduced in size, and distorted.
 def read_sample(root: Path) -> Database:
     """Return the sample, built under `root` if it is not there."""
     if not _complete(root):
+        _refuse_others(root)
         with locked(root.parent):
             if not _complete(root):  # another process may have built it meanwhile
                 _build(root)
@@ -184,6 +185,16 @@ def _build(root: Path) -> None:
             f"cannot build the sample at {root} ({error.strerror or error}): about 150 MB are "
             "needed; make room or choose another place with --root"
         ) from error
+
+
+def _refuse_others(root: Path) -> None:
+    """Building replaces what lies at `root`, so that must be ours or nothing."""
+    ours = (root / "sample.json").is_file() or not root.exists()
+    if not ours and (not root.is_dir() or any(root.iterdir())):
+        raise UsageError(
+            f"--root {root} holds other files, and the sample would be built there: for your own "
+            f"pictures give --db {root}"
+        )
 
 
 def _complete(root: Path) -> bool:

@@ -63,6 +63,11 @@ class Database:
             missing = f"; {len(self.missing)} labelled pictures are missing" if self.missing else ""
             raise InputError(f"{self.name}: no picture found under {self.root}{missing}")
         names = self.table["name"]
+        for name in names:
+            if "\0" in name or name.encode(errors="replace").decode() != name:
+                raise InputError(
+                    f"{self.name}: the picture name {name!r} is not plain UTF-8 text: rename it"
+                )
         twice = sorted(set(names[names.duplicated()]))
         if twice:
             raise InputError(
@@ -103,11 +108,15 @@ def under(root: Path, name: str) -> Path:
         When the name leads out of the folder, by .. or by a symbolic link.
     """
     path = root / name
-    if not path.resolve().is_relative_to(root.resolve()):
+    try:
+        inside = path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a zero in the name
+        raise InputError(f"{name!r} is no path that can be followed: {error}") from error
+    if not inside:
         raise InputError(f"{name!r} leads out of {root}: name its folder with --root")
     return path
 
 
 def natural(name: str) -> tuple:
     """Sort key under which picture 2 comes before picture 10."""
-    return tuple(int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name))
+    return tuple(int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name))
