@@ -56,15 +56,14 @@ def logistic4(x: np.ndarray, b: np.ndarray) -> np.ndarray:
 def fit_logistic4(mos: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """Return the (4,) parameters of `logistic4` that bring predictions closest to the scores.
 
-    Least squares (Levenberg-Marquardt) from several widths, on standardised values: a single start
-    ends in a flat corner on small folds. It rises where the correlation is positive and falls where
-    it is negative.
+    Least squares (Levenberg-Marquardt) from several starts, rising and falling, on standardised
+    values: a single start ends in a flat corner on small folds.
     """
     _check(mos, prediction)
     mos, prediction = np.asarray(mos, float), np.asarray(prediction, float)
     x = (prediction - prediction.mean()) / prediction.std()
     y = (mos - mos.mean()) / mos.std()
-    ends = (y.max(), y.min()) if x @ y >= 0 else (y.min(), y.max())
+    low, high = y.min(), y.max()
 
     def residual(b: np.ndarray) -> np.ndarray:
         # padded with zeros, because the method wants as many rows as parameters
@@ -72,6 +71,7 @@ def fit_logistic4(mos: np.ndarray, prediction: np.ndarray) -> np.ndarray:
 
     fits = [
         scipy.optimize.least_squares(residual, (*ends, 0.0, width), method="lm", max_nfev=300)
+        for ends in ((high, low), (low, high))
         for width in (0.25, 1.0, 4.0)
     ]
     best = _safe(min(fits, key=lambda fit: fit.cost).x)

@@ -7,6 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import features
+from features.engine import Picture
+from features.extract import extract
+from features.files import read_json
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -63,3 +68,54 @@ def write_csv(folder: Path, n: int, groups: int | None = None) -> Path:
     path = folder / "labels.csv"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def write_plan(folder, n=20) -> list[Picture]:
+    """Write n tiny pictures of three sizes, the fourth of them unreadable."""
+    names = write_pictures(folder, n)
+    (folder / names[3]).write_bytes(b"<html>not found</html>")
+    return plan_of(folder)
+
+
+def plan_of(folder) -> list[Picture]:
+    """All pictures of a folder."""
+    return [Picture(path.name, path) for path in sorted(folder.iterdir())]
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """Twenty pictures, one of them unreadable."""
+    return write_plan(tmp_path / "pictures")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Extract into this test's cache in shards of eight rows."""
+
+    def run(pictures, features="nss", cache="cache", **options):
+        options = {"shard_rows": 8} | options
+        done = extract("db", pictures, features, tmp_path / cache, tmp_path / "weights", **options)
+        return done[0] if len(done) == 1 else done
+
+    return run
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Load from this test's cache."""
+    return lambda features_="nss", cache="cache": features.load("db", features_, tmp_path / cache)
+
+
+def assert_same(ours, expected):
+    """Names, reasons and every bit of the embeddings are the same."""
+    assert ours.names == expected.names
+    assert ours.failures == expected.failures
+    assert ours.keys == expected.keys
+    np.testing.assert_array_equal(ours.embeddings, expected.embeddings)
+
+
+def assert_tidy(folder):
+    """A folder holds its settings, its index, what that lists, the lock, and nothing else."""
+    shards = {entry["file"] for entry in read_json(folder / "index.json")["shards"]}
+    there = {path.name for path in folder.iterdir()}
+    assert there == {"settings.json", "index.json", ".lock"} | shards

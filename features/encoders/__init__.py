@@ -2,7 +2,7 @@
 
 from features.encoders.base import Encoder
 from features.encoders.content_lite import CONTENT_LITE
-from features.encoders.nss_record import NSS
+from features.encoders.nss import NSS
 from features.encoders.reiqa import REIQA_CONTENT, REIQA_QUALITY
 
 ENCODERS: dict[str, Encoder] = {

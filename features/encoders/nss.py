@@ -13,6 +13,8 @@ from PIL import Image
 from scipy.ndimage import correlate1d
 from scipy.special import gamma, gammaln
 
+from features.encoders.base import Encode, Encoder
+
 _WINDOW_RADIUS = 3
 _window = np.exp(-0.5 * (np.arange(-_WINDOW_RADIUS, _WINDOW_RADIUS + 1) / (7 / 6)) ** 2)
 _WINDOW = _window / _window.sum()
@@ -140,3 +142,20 @@ def _shape(numerator: float, denominator: float) -> float:
 def _local_mean(grey: np.ndarray) -> np.ndarray:
     rows = correlate1d(grey, _WINDOW, axis=0, mode="constant")
     return correlate1d(rows, _WINDOW, axis=1, mode="constant")
+
+
+def _build(options, path, device) -> Encode:
+    return lambda pictures: np.stack([nss_embedding(picture) for picture in pictures])
+
+
+NSS = Encoder(
+    name="nss",
+    summary="natural-scene statistics of BRISQUE, two scales",
+    paper="https://doi.org/10.1109/TIP.2012.2214050",
+    licence="Apache-2.0",
+    version=1,
+    views={"picture": "whole", "grey": "BT.601", "resize": "bicubic to half"},
+    n_dims=lambda options: NSS_DIMS,
+    build=_build,
+    min_side=lambda options: NSS_MIN_SIDE,
+)
