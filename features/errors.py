@@ -22,7 +22,7 @@ class UsageError(InputError):
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """Return the error for a name that is in no table: the nearest names, then all of them."""
-    known = sorted(known)
+    known = sorted(set(known))
     near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     return UsageError(f"unknown {kind} {name!r}: {hint}known are {', '.join(known)}")

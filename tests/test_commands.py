@@ -188,7 +188,7 @@ MISTAKES = {
     "nothing cached": ("fit", 1, "pipeline.extract first"),
     "database not cached": ("fit --db pcuid", 1, "not in the cache"),
     "no run": ("score --run nowhere x.png", 1, "no finished run"),
-    "negative seed": ("fit --seed -1", 2, "expected|expects"),
+    "negative seed": ("fit --seed -1", 2, "expected a whole number from 0"),
     "no such user": ("extract --db ~nobodyx/pictures --features nss", 2, "nobodyx"),
     "empty name": ("extract --db= --features nss", 2, "--db is empty"),
     "no such limit": ("extract --max-megapixels nan", 2, "above 0"),
@@ -254,10 +254,21 @@ def test_no_traceback_in_a_process_of_its_own(own_home):
 def test_every_cached_database_is_fitted_though_one_cannot_be(capsys, tmp_path, fitted):
     """Without --db, what cannot be fitted is named, the table of the others is printed, exit 1."""
     few = write_csv(tmp_path / "few", 5)
-    call(capsys, "extract", "--db", few, "--features", "nss")
+    _, out, _ = call(capsys, "extract", "--db", few, "--features", "nss", "--json")
+    name = json.loads(out)[0]["db"]
     code, out, err = call(capsys, "fit", "--trials", 5)
-    assert code == 1 and "nss" in out and "SRCC" in out
-    assert "not fitted: few-" not in out and "too few" in err
+    assert code == 1 and fitted[0] in out and "SRCC" in out
+    assert f"not fitted: {name} nss: 5 groups are too few" in err
+    assert name not in out
+
+
+def test_a_name_that_is_not_cached_lists_each_known_one_once(capsys, own_home, fitted):
+    """Cached databases and those that can be read, without repetition."""
+    (own_home / "cache" / "pcuid").mkdir()
+    (own_home / "cache" / "pcuid" / "table.json").write_text("{}")
+    code, _, err = call(capsys, "fit", "--db", "koniq")
+    names = err.strip().splitlines()[-1].split("known are ")[1].split(", ")
+    assert code == 2 and len(names) == len(set(names)) and fitted[0] in names
 
 
 def test_a_csv_is_known_by_its_path(capsys, rated, fitted):
