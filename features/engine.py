@@ -17,7 +17,7 @@ import numpy as np
 
 from features.cache.shards import Row
 from features.decode import MAX_MEGAPIXELS, FileFacts, read_picture
-from features.encoders.base import Encode
+from features.encoders.base import Batch, Encode
 from features.names import Request
 
 BLOCK_ROWS = 8
@@ -30,10 +30,15 @@ _MEMORY = re.compile(r"out of memory|not enough memory|allocate memory", re.IGNO
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of a plan."""
+    """One picture of a plan; the prompt is for encoders that need one."""
 
     name: str
     path: Path
+    prompt: str = ""
+
+
+# names of the pictures in it -> batch
+Batches = dict[tuple[str, ...], Batch]
 
 
 @dataclass(frozen=True)
@@ -41,24 +46,39 @@ class Loaded:
     """An encoder with its weights in place."""
 
     request: Request
-    encode: Encode
+    function: Encode
 
     @property
     def name(self) -> str:
         """The canonical name."""
         return self.request.name
 
+    @property
+    def min_side(self) -> int:
+        """The smallest width and height, in pixels, that it takes."""
+        return self.request.encoder.min_side(self.request.values)
+
+    @property
+    def prompted(self) -> bool:
+        """Whether every picture needs a text."""
+        return self.request.prompted
+
+    def encode(self, pictures: np.ndarray | Batch, prompts: Sequence[str] = ()) -> np.ndarray:
+        """Return the (n, n_dims) float32 embeddings of (n, height, width, 3) uint8 pictures."""
+        batch = pictures if isinstance(pictures, Batch) else Batch(pictures, prompts)
+        return self.function(batch)
+
 
 def load_encoder(request: Request, weights: Path, gpu: str | None = None) -> Loaded:
-    """Build an encoder from its weight file, on the CPU or on the GPU with that index."""
+    """Build an encoder from its weight files, on the CPU or on the GPU with that index."""
     encoder = request.encoder
-    device = None
+    device = "cpu"
     if gpu is not None:
         from features.networks import device_of  # torch, which encoders without a network spare
 
         device = device_of(gpu)
-    path = encoder.weights.find(weights) if encoder.weights else None
-    return Loaded(request, encoder.build(request.values, path, device))
+    files = {file.role: file.find(weights) for file in encoder.files(request.values)}
+    return Loaded(request, encoder.build(request.values, files, device))
 
 
 def blocks(pictures: Sequence[Picture]) -> list[list[Picture]]:
@@ -82,6 +102,7 @@ def embed(
     wanted : encoder name -> names of the pictures that it still lacks; all when not given
     """
     for block, decoded in _decoded_ahead(plan, max_megapixels):
+        shared: Batches = {}  # encoders that want the same pictures share their views
         yield {
             loaded.name: _rows(
                 loaded,
@@ -90,6 +111,7 @@ def embed(
                     for picture, result in zip(block, decoded, strict=True)
                     if wanted is None or picture.name in wanted[loaded.name]
                 ],
+                shared,
             )
             for loaded in encoders
         }
@@ -108,40 +130,53 @@ def _decoded_ahead(plan: Iterable[list[Picture]], max_megapixels: float) -> Iter
                 yield ready, [task.result() for task in tasks]
 
 
-def _rows(loaded: Loaded, pictures: list[tuple[Picture, np.ndarray | str, FileFacts]]) -> list[Row]:
+def _rows(
+    loaded: Loaded,
+    pictures: list[tuple[Picture, np.ndarray | str, FileFacts]],
+    shared: Batches,
+) -> list[Row]:
     """Embed the decoded pictures of one block; the rows come back in the order of the block."""
-    encoder, results = loaded.request.encoder, {}
-    side = encoder.min_side(loaded.request.values)
-    shapes: dict[tuple, list[tuple[str, np.ndarray]]] = {}
+    results = {}
+    side, prompted = loaded.min_side, loaded.prompted
+    shapes: dict[tuple, list[tuple[Picture, np.ndarray]]] = {}
     for picture, pixels, _ in pictures:
         if isinstance(pixels, str):
             results[picture.name] = pixels
+        elif prompted and not picture.prompt:
+            results[picture.name] = f"it has no prompt, which {loaded.name} needs"
         elif min(pixels.shape[:2]) < side:
             height, width = pixels.shape[:2]
             results[picture.name] = (
                 f"{width}x{height} is too small: {loaded.name} needs {side}x{side}"
             )
         else:
-            shapes.setdefault(pixels.shape, []).append((picture.name, pixels))
+            shapes.setdefault(pixels.shape, []).append((picture, pixels))
     for (height, width, _), members in shapes.items():
-        for batch in _batched(members, max(1, BATCH_PIXELS // (height * width))):
-            results |= _embed_batch(loaded, [name for name, _ in batch], [p for _, p in batch])
-    return [Row(picture.name, facts, results[picture.name]) for picture, _, facts in pictures]
+        for group in _batched(members, max(1, BATCH_PIXELS // (height * width))):
+            results |= _embed_batch(loaded, group, shared)
+    return [
+        Row(picture.name, facts, results[picture.name], picture.prompt if prompted else "")
+        for picture, _, facts in pictures
+    ]
 
 
 def _embed_batch(
-    loaded: Loaded, names: list[str], pictures: list[np.ndarray]
+    loaded: Loaded, group: Sequence[tuple[Picture, np.ndarray]], shared: Batches
 ) -> dict[str, np.ndarray | str]:
+    names = tuple(picture.name for picture, _ in group)
     try:
-        embeddings = loaded.encode(np.stack(pictures))
+        if names not in shared:
+            prompts = [picture.prompt for picture, _ in group]
+            shared[names] = Batch(np.stack([pixels for _, pixels in group]), prompts)
+        embeddings = loaded.encode(shared[names])
     except (MemoryError, RuntimeError) as error:
         # torch reports a lack of memory as a RuntimeError of several texts; anything else is a bug
         if not isinstance(error, MemoryError) and not _MEMORY.search(str(error)):
             raise
         if len(names) > 1:
-            alone = [_embed_batch(loaded, [n], [p]) for n, p in zip(names, pictures, strict=True)]
+            alone = [_embed_batch(loaded, [one], shared) for one in group]
             return {name: result for part in alone for name, result in part.items()}
-        height, width = pictures[0].shape[:2]
+        height, width = group[0][1].shape[:2]
         return {names[0]: f"not enough memory for {loaded.name} at {width}x{height}"}
     finite = np.isfinite(embeddings).all(axis=1)
     return {

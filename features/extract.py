@@ -11,7 +11,7 @@ from features.cache.settings import settings_of
 from features.cache.shards import OK, Row
 from features.decode import MAX_MEGAPIXELS, FileFacts, file_facts
 from features.engine import Picture, blocks, embed, load_encoder
-from features.errors import InputError
+from features.errors import InputError, UsageError
 from features.files import file_sha256, locked
 from features.names import Request, parse
 from features.progress import progress
@@ -61,16 +61,20 @@ def extract(
     MissingWeights, UsageError, InputError
         Before anything is computed, where possible; what is written stays valid in any case.
     """
-    _check_names(pictures)
-    settings = prepare(features, weights, precision, variant, gpu)
+    _check_texts(pictures)
     requests = parse(features)
+    _check_prompts(requests, pictures)
+    settings = prepare(features, weights, precision, variant, gpu)
     folders = [CacheFolder.create(cache, db, setting) for setting in settings]
     with contextlib.ExitStack() as stack:
         for folder in sorted(folders, key=lambda folder: folder.path):  # one order: no deadlock
             stack.enter_context(locked(folder.path))
         held = {folder.encoder: folder.recover() for folder in folders}
         wanted = {
-            name: _pending(pictures, rows, retry, max_megapixels) for name, rows in held.items()
+            request.name: _pending(
+                pictures, held[request.name], retry, max_megapixels, request.prompted
+            )
+            for request in requests
         }
         counts = {name: len(names) for name, names in wanted.items()}
         if any(counts.values()):
@@ -78,13 +82,22 @@ def extract(
     return [_summary(folder, pictures, counts[folder.encoder]) for folder in folders]
 
 
-def _check_names(pictures: Sequence[Picture]) -> None:
-    """Refuse names that a shard cannot hold: HDF5 keeps text as UTF-8 that ends at a zero."""
+def _check_texts(pictures: Sequence[Picture]) -> None:
+    """Refuse texts that a shard cannot hold: HDF5 keeps text as UTF-8 that ends at a zero."""
     for picture in pictures:
-        if "\0" in picture.name or picture.name.encode(errors="replace").decode() != picture.name:
-            raise InputError(
-                f"the picture name {picture.name!r} is not plain UTF-8 text: rename the file"
-            )
+        for kind, text in (("picture name", picture.name), ("prompt", picture.prompt)):
+            if "\0" in text or text.encode(errors="replace").decode() != text:
+                raise InputError(f"the {kind} {text!r} is not plain UTF-8 text: change it")
+
+
+def _check_prompts(requests: Sequence[Request], pictures: Sequence[Picture]) -> None:
+    """Refuse a text-conditioned encoder for pictures none of which has a text."""
+    prompted = [request.name for request in requests if request.prompted]
+    if prompted and pictures and not any(picture.prompt for picture in pictures):
+        raise UsageError(
+            f"{', '.join(prompted)} needs a prompt for every picture and there is none: give a "
+            "CSV with a column prompt, or choose a feature set without text"
+        )
 
 
 def prepare(
@@ -146,7 +159,11 @@ def _run(
 
 
 def _pending(
-    pictures: Sequence[Picture], rows: dict[str, Row], retry: bool, max_megapixels: float
+    pictures: Sequence[Picture],
+    rows: dict[str, Row],
+    retry: bool,
+    max_megapixels: float,
+    prompted: bool,
 ) -> set[str]:
     """Return the names that are not cached, have changed on disk, or failed and are tried again."""
     pending = set()
@@ -155,6 +172,7 @@ def _pending(
         if (
             row is None
             or (row.status != OK and (retry or _mended(picture, row.status, max_megapixels)))
+            or (prompted and row.prompt != picture.prompt)
             or _changed(picture, row)
         ):
             pending.add(picture.name)

@@ -43,6 +43,11 @@ class Request:
         """Option name to value, defaults included."""
         return dict(self.options)
 
+    @property
+    def prompted(self) -> bool:
+        """Whether every picture needs a text."""
+        return self.encoder.prompted(self.values)
+
 
 def split_names(text: str) -> list[str]:
     """Return the parts of a feature-set name: `a[b=c]+d` -> `a[b=c]`, `d`."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 
-from features.encoders.base import Encode
+from features.encoders.base import Batch, Encode
 from features.errors import UsageError
 from features.views import scaled
 
@@ -68,23 +68,34 @@ def at_scales(
     forward : normalised (n, 3, h, w) float32 -> (n, d) float32
     mean, std : of the normalisation, for pixels in 0..1
     """
-    mean_ = torch.tensor(mean, device=device).view(1, 3, 1, 1)
-    std_ = torch.tensor(std, device=device).view(1, 3, 1, 1)
 
-    def encode(pictures: np.ndarray) -> np.ndarray:
-        parts = []
-        for scale in scales:
-            view = np.stack([scaled(picture, scale) for picture in pictures])
-            # (n, h, w, 3) in memory is channels-last already; permute only renames the axes
-            batch = torch.from_numpy(view).to(device).permute(0, 3, 1, 2).float().div_(255)
-            parts.append(forward(batch.sub_(mean_).div_(std_)).float().cpu().numpy())
-        return np.concatenate(parts, axis=1)
+    def encode(batch: Batch) -> torch.Tensor:
+        views = (batch.view(scaled, scale) for scale in scales)
+        return torch.cat([forward(normalised(view, mean, std, device)) for view in views], dim=1)
 
-    def exact(pictures: np.ndarray) -> np.ndarray:
+    return exact(encode)
+
+
+def exact(encode: Callable[[Batch], torch.Tensor]) -> Encode:
+    """Return an encoding function: `encode` without gradients, in exact float32, as an array."""
+
+    def exactly(batch: Batch) -> np.ndarray:
         with torch.inference_mode(), exact_float32():
-            return encode(pictures)
+            return encode(batch).float().cpu().numpy()
 
-    return exact
+    return exactly
+
+
+def normalised(
+    view: np.ndarray, mean: Sequence[float], std: Sequence[float], device: str
+) -> torch.Tensor:
+    """Return (n, height, width, 3) uint8 as (n, 3, height, width) float32, (x / 255 - mean) / std.
+
+    It lies in memory channels-last, as it came; permute only renames the axes.
+    """
+    batch = torch.from_numpy(view).to(device).permute(0, 3, 1, 2).float().div_(255)
+    mean_, std_ = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (mean, std))
+    return batch.sub_(mean_).div_(std_)
 
 
 def mean_and_std(maps: torch.Tensor) -> torch.Tensor:

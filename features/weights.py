@@ -24,6 +24,12 @@ class WeightFile:
     filename : as published
     page : the official page that has it
     folders : folders under weights/ where users keep it, in order of search
+    role : what an encoder calls it
+    when : (option, value) of the encoder that asks for it; always when None
+    also : other names under which the same file is handed around
+    url : where it can be fetched from without a browser; "" where there is no such place
+    sha256, size : as published, where known; the size in bytes
+    licence : of the weights, in the words of their page
     package, distribution : for a file that an installed package carries, that package's import
         name, and the name under which a registry has it
     """
@@ -31,6 +37,13 @@ class WeightFile:
     filename: str
     page: str
     folders: tuple[str, ...] = ("",)
+    role: str = "network"
+    when: tuple[str, str] | None = None
+    also: tuple[str, ...] = ()
+    url: str = ""
+    sha256: str = ""
+    size: int = 0
+    licence: str = "see the official page"
     package: str = ""
     distribution: str = ""
 
@@ -44,17 +57,22 @@ class WeightFile:
         """
         if self.package:
             return self._in_package()
-        for folder in self.folders:
-            for path in (weights / folder / self.filename, self._safetensors(weights / folder)):
-                if path.is_file():
-                    return path
+        for path in self.places(weights):
+            if path.is_file():
+                return path
         raise MissingWeights(
             f"the weight file {self.filename} is not in {weights}: get it from {self.page} and put "
             f"it there, or name its folder with --weights; content-lite works without any download"
         )
 
-    def _safetensors(self, folder: Path) -> Path:
-        return folder / Path(self.filename).with_suffix(".safetensors")
+    def places(self, weights: Path) -> list[Path]:
+        """Return the paths where the file is looked for, in order; a converted one comes first."""
+        if self.package:
+            return [self._in_package()]
+        names = [self.filename, *self.also]
+        converted = [str(Path(name).with_suffix(".safetensors")) for name in names]
+        both = dict.fromkeys(name for pair in zip(converted, names, strict=True) for name in pair)
+        return [weights / folder / name for folder in self.folders for name in both]
 
     def _in_package(self) -> Path:
         spec = importlib.util.find_spec(self.package)

@@ -43,7 +43,7 @@ def run_extract(
     database = read()
     report_database(database, strict)
     write_table(place("cache", cache), database)
-    pictures = [Picture(name, under(database.root, name)) for name in database.table["name"]]
+    pictures = plan(database)
     done = extract(
         database.name,
         pictures,
@@ -57,6 +57,16 @@ def run_extract(
         retry=retry,
     )
     return database, done
+
+
+def plan(database: Database) -> list[Picture]:
+    """Return the pictures of a database, with their prompts where it has any."""
+    names = database.table["name"]
+    prompts = database.table.get("prompt", [""] * len(names))
+    return [
+        Picture(name, under(database.root, name), prompt)
+        for name, prompt in zip(names, prompts, strict=True)
+    ]
 
 
 def report_database(database: Database, strict: bool) -> None:

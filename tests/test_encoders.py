@@ -1,13 +1,12 @@
 """Encoders against the published code's numbers, against timm, and against themselves."""
 
 import importlib.util
-import json
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import picture
+from known import GOLDEN, known_state, layout_of, reference_picture, same
 from PIL import Image
 
 torch = pytest.importorskip("torch")
@@ -17,47 +16,23 @@ from features.engine import load_encoder  # noqa: E402
 from features.names import parse  # noqa: E402
 from features.weights import load_state  # noqa: E402
 
-GOLDEN = Path(__file__).parent / "golden"
 FILES = {"quality": "quality_aware_r50.pth", "content": "content_aware_r50.pth"}
-
-
-def known_tensor(name: str, shape: list[int]) -> np.ndarray:
-    """The tensor that the reference numbers were made with: a function of its name and shape."""
-    rng = np.random.default_rng(zlib.crc32(name.encode()))
-    leaf = name.rsplit(".", 1)[-1]
-    if leaf == "num_batches_tracked":
-        return np.zeros(shape, np.int64)
-    z = rng.standard_normal(shape)
-    if leaf == "running_var":
-        z = 1 + 0.2 * np.abs(z)
-    elif leaf == "running_mean":
-        z = 0.1 * z
-    elif len(shape) == 1:
-        z = 1 + 0.1 * z if leaf == "weight" else 0.05 * z
-    else:
-        z = z * np.sqrt((2 if len(shape) == 4 else 1) / np.prod(shape[1:]))
-    return np.asarray(z, np.float32)
 
 
 @pytest.fixture(scope="module")
 def reiqa_weights(tmp_path_factory):
     """A weights folder with both branches, in the published layout."""
     folder = tmp_path_factory.mktemp("weights")
-    layout = json.loads((GOLDEN / "reiqa_r50.layout.json").read_text())
+    layout = layout_of("reiqa_r50", "model")
     for branch, filename in FILES.items():
-        model = {
-            key: torch.from_numpy(known_tensor(f"{branch}:{key}", shape))
-            for key, (shape, _) in layout["model"].items()
-        }
-        torch.save({"model": model}, folder / filename)
+        torch.save({"model": known_state(layout, f"{branch}:")}, folder / filename)
     return folder
 
 
 @pytest.fixture(scope="module")
 def golden():
     """What the published code returned, run once on a CPU, and its picture."""
-    astronaut = pytest.importorskip("skimage.data").astronaut()
-    return np.load(GOLDEN / "reiqa.npz"), astronaut[None, 37 : 37 + 301, 20 : 20 + 455]
+    return np.load(GOLDEN / "reiqa.npz"), reference_picture("astronaut_455x301")[None]
 
 
 @pytest.mark.slow
@@ -68,9 +43,7 @@ def test_reiqa_is_the_published_code(reiqa_weights, golden, branch):
     for options, array in (("", "features"), ("[head,scales=1]", "head")):
         encoder = load_encoder(parse(f"reiqa-{branch}{options}")[0], reiqa_weights)
         expected = numbers[f"{branch}_{array}"]
-        ours = encoder.encode(image)
-        assert ours.shape == expected.shape
-        assert np.abs(ours - expected).max() <= 1e-4 * np.abs(expected).max()
+        assert same(encoder.encode(image), expected)
 
 
 @pytest.mark.slow
@@ -90,8 +63,8 @@ def test_safetensors_give_the_same_numbers(reiqa_weights, tmp_path):
 
 def installed(name: str) -> bool:
     """Tell whether the package that carries an encoder's weights is here."""
-    weights = ENCODERS[name].weights
-    return not weights or not weights.package or bool(importlib.util.find_spec(weights.package))
+    packages = [file.package for file in ENCODERS[name].weights if file.package]
+    return all(importlib.util.find_spec(package) for package in packages)
 
 
 @pytest.fixture(scope="module", params=ENCODERS)
@@ -102,7 +75,7 @@ def encoder(request, tmp_path_factory):
         pytest.skip(f"the package with the weights of {name} is not installed")
     if name.startswith("reiqa"):
         folder = request.getfixturevalue("reiqa_weights")
-    elif ENCODERS[name].weights is None or ENCODERS[name].weights.package:
+    elif all(file.package for file in ENCODERS[name].weights):
         folder = tmp_path_factory.mktemp("none")
     else:
         pytest.skip(f"no weights to build {name} with")
@@ -152,8 +125,8 @@ def test_every_record_is_filled(name):
     assert record.version >= 1
     assert "fp32" in record.precisions
     assert bool(record.seen) == bool(record.weights)
-    if record.weights:
-        assert record.weights.filename and record.weights.page
+    for file in record.weights:
+        assert file.filename and file.page
     for option in record.options.values():
         assert option.canonical(option.default, name) == option.default
 
@@ -181,7 +154,7 @@ def lite():
     from features.encoders.content_lite import _renamed
 
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    path = ENCODERS["content-lite"].weights.find(Path())
+    path = ENCODERS["content-lite"].weights[0].find(Path())
     network.load_state_dict(_renamed(load_state(path), network.state_dict(), path))
     return network.eval()
 

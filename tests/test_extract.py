@@ -161,7 +161,7 @@ def encoder_named(name, encode, n_dims=3) -> Encoder:
         version=1,
         views={},
         n_dims=lambda options: n_dims,
-        build=lambda options, path, device: encode,
+        build=lambda options, files, device: lambda batch: encode(batch.pictures),
         min_side=lambda options: 1,
     )
 
@@ -309,7 +309,7 @@ def test_wrong_names_say_so_first(plan, run, tmp_path):
 @pytest.mark.parametrize("name", ["a\udce9.png", "a\0.png"])
 def test_a_name_that_is_no_text(tmp_path, run, name):
     """A file name that no HDF5 text can hold is one plain error, before any work."""
-    with pytest.raises(InputError, match="is not plain UTF-8 text: rename"):
+    with pytest.raises(InputError, match="is not plain UTF-8 text: change it"):
         run([Picture(name, tmp_path / "a.png")])
     assert not (tmp_path / "cache").exists()
 

@@ -134,9 +134,9 @@ def test_missing_file(tmp_path):
 
 
 def test_search_order(tmp_path):
-    """Folders in order; in each, the published file before a safetensors copy."""
+    """Folders in order; in each, the converted safetensors file before the published one."""
     (tmp_path / "sub").mkdir()
-    for name in ("sub/net.safetensors", "sub/net.pth", "net.safetensors", "net.pth"):
+    for name in ("sub/net.pth", "sub/net.safetensors", "net.pth", "net.safetensors"):
         (tmp_path / name).write_bytes(b"x")
         assert FILE.find(tmp_path) == tmp_path / name
 

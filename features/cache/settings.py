@@ -38,12 +38,12 @@ def settings_of(
         raise UsageError(
             f"--precision {precision}: {encoder.name} offers {', '.join(encoder.precisions)}"
         )
-    found = encoder.weights.find(weights) if encoder.weights else None
+    files = {file.filename: file.find(weights) for file in encoder.files(request.values)}
     return {
         "encoder": request.name,
         "version": encoder.version,
         "options": request.values,
-        "weights": {encoder.weights.filename: weight_sha256(found)} if found else {},
+        "weights": {name: weight_sha256(path) for name, path in files.items()},
         "views": dict(encoder.views),
         "precision": precision,
         "engine": ENGINE,

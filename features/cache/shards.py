@@ -1,7 +1,7 @@
 """One shard: some rows of a cache as one HDF5 file.
 
 `embedding` (n, d) float32, NaN where the picture failed; `name`, `status` ("ok" or the reason),
-`bytes_sha256`, `size`, `mtime_ns` of each picture file, n each.
+`bytes_sha256`, `size`, `mtime_ns` of each picture file, n each; `prompt` where it was used.
 """
 
 import io
@@ -26,6 +26,7 @@ class Row:
     name: str
     facts: FileFacts
     result: np.ndarray | str  # (n_dims,) float32, or the reason
+    prompt: str = ""  # that the embedding was made with
 
     @property
     def status(self) -> str:
@@ -47,6 +48,8 @@ def encode_shard(rows: Sequence[Row], n_dims: int, provenance: dict[str, str]) -
         file.create_dataset("name", data=[row.name for row in rows], dtype=text)
         file.create_dataset("status", data=[row.status for row in rows], dtype=text)
         file.create_dataset("bytes_sha256", data=[row.facts.sha256 for row in rows], dtype=text)
+        if any(row.prompt for row in rows):
+            file.create_dataset("prompt", data=[row.prompt for row in rows], dtype=text)
         file["size"] = np.array([row.facts.size for row in rows], np.int64)
         file["mtime_ns"] = np.array([row.facts.mtime_ns for row in rows], np.int64)
     return buffer.getvalue()
@@ -81,10 +84,11 @@ def decode_shard(path: Path, checksum: str | None, embeddings: bool = True) -> l
         rows = len(file["name"])
         embedding = file["embedding"][:] if embeddings else np.empty((rows, 0), np.float32)
         texts = [file[key].asstr()[:] for key in ("name", "status", "bytes_sha256")]
+        prompts = file["prompt"].asstr()[:] if "prompt" in file else [""] * rows
         numbers = [file[key][:].tolist() for key in ("size", "mtime_ns")]
     return [
-        Row(name, FileFacts(size, mtime, digest), vector if status == OK else status)
-        for vector, name, status, digest, size, mtime in zip(
-            embedding, *texts, *numbers, strict=True
+        Row(name, FileFacts(size, mtime, digest), vector if status == OK else status, prompt)
+        for vector, name, status, digest, size, mtime, prompt in zip(
+            embedding, *texts, *numbers, prompts, strict=True
         )
     ]

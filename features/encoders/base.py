@@ -1,6 +1,6 @@
-"""What an encoder is: a frozen record, and a function from pictures of one shape to embeddings."""
+"""What an encoder is: a frozen record, and a function from a batch of pictures to embeddings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,8 +9,34 @@ import numpy as np
 from features.errors import UsageError
 from features.weights import WeightFile
 
-# (n, height, width, 3) uint8 RGB -> (n, n_dims) float32
-Encode = Callable[[np.ndarray], np.ndarray]
+
+class Batch:
+    """Pictures of one shape, and what belongs to them. All encoders of a block share it.
+
+    Attributes
+    ----------
+    pictures : (n, height, width, 3) uint8 RGB, not to be written to
+    prompts : one text for each picture; empty where no encoder asked for them
+    """
+
+    def __init__(self, pictures: np.ndarray, prompts: Sequence[str] = ()) -> None:
+        self.pictures = pictures
+        self.prompts = tuple(prompts)
+        self._views: dict[tuple, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def view(self, function: Callable[..., np.ndarray], *arguments: object) -> np.ndarray:
+        """Return `function(picture, *arguments)` of every picture, stacked; made once."""
+        key = (function, *arguments)
+        if key not in self._views:
+            self._views[key] = np.stack([function(p, *arguments) for p in self.pictures])
+        return self._views[key]
+
+
+# a batch -> (n, n_dims) float32
+Encode = Callable[[Batch], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -59,8 +85,11 @@ class Encoder:
     version : raised whenever our code for it changes a number; part of the cache key
     views : all that is done to the pixels before the network, in words; part of the key
     n_dims : options -> length of one picture's embedding
-    build : (options, weight path or None, device or None) -> the encoding function
+    build : (options, role of a weight file -> its path, torch's name of the device) -> the
+        encoding function
     min_side : the smallest width and height, in pixels, that it can take, given its options
+    weights : the files it may need; which ones, the options decide (see `files`)
+    prompted : options -> whether every picture needs a text
     seen : databases and collections that its weights were trained on
     """
 
@@ -71,9 +100,19 @@ class Encoder:
     version: int
     views: Mapping[str, object]
     n_dims: Callable[[Mapping[str, str]], int]
-    build: Callable[[Mapping[str, str], Path | None, str | None], Encode]
+    build: Callable[[Mapping[str, str], Mapping[str, Path], str], Encode]
     min_side: Callable[[Mapping[str, str]], int]
-    weights: WeightFile | None = None
+    weights: tuple[WeightFile, ...] = ()
     options: Mapping[str, Option] = field(default_factory=dict)
+    prompted: Callable[[Mapping[str, str]], bool] = lambda options: False
     seen: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ("fp32",)
+
+    def files(self, options: Mapping[str, str]) -> tuple[WeightFile, ...]:
+        """Return the weight files that these options need."""
+        return tuple(file for file in self.weights if file.when is None or _holds(options, file))
+
+
+def _holds(options: Mapping[str, str], file: WeightFile) -> bool:
+    option, value = file.when
+    return options[option] == value

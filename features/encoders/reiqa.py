@@ -20,12 +20,13 @@ _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 def _build(normalisation: Mapping[str, tuple[float, ...]]):
-    def build(options: Mapping[str, str], path: Path | None, device: str | None) -> Encode:
+    def build(options: Mapping[str, str], files: Mapping[str, Path], device: str) -> Encode:
         import torch  # here and below: the table of encoders is read where torch is not
         import torchvision
 
         from features import networks
 
+        path = files["network"]
         encoder_state, head_state = _split(load_state(path), path)
         encoder = torchvision.models.resnet50(weights=None)
         encoder.fc = torch.nn.Identity()
@@ -37,7 +38,6 @@ def _build(normalisation: Mapping[str, tuple[float, ...]]):
             )
             fill(head, head_state, path)
             network = torch.nn.Sequential(encoder, head, networks.UnitLength())
-        device = device or "cpu"
         network = network.eval().to(device, memory_format=torch.channels_last)
         return networks.at_scales(
             network, parse_scales(options["scales"]), device=device, **normalisation
@@ -84,7 +84,7 @@ def _record(branch: str, filename: str, normalisation: Mapping, seen: tuple[str,
         ),
         build=_build(normalisation),
         min_side=lambda options: smallest_side(parse_scales(options["scales"])),
-        weights=WeightFile(filename, _PAGE, _FOLDERS),
+        weights=(WeightFile(filename, _PAGE, _FOLDERS),),
         options={"head": Option("no", FLAG), "scales": SCALES},
         seen=seen,
     )
