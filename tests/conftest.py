@@ -1,10 +1,12 @@
 """What the tests share: small pictures, a home of their own, and ../shared where it exists."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from known import WRITERS
 from PIL import Image
 
 import features
@@ -31,6 +33,22 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: it holds reference numbers and real databases")
     return folder
+
+
+@pytest.fixture(scope="session")
+def known_weights():
+    """Writes an encoder's files with known weights, once; returns the folder of all of them."""
+    with tempfile.TemporaryDirectory(prefix="meanopinion-weights-") as folder:
+        done = set()
+
+        def write(name: str) -> Path:
+            writer = WRITERS[name]
+            if writer not in done:
+                writer(Path(folder))
+                done.add(writer)
+            return Path(folder)
+
+        yield write
 
 
 def picture(seed: int, width: int = 64, height: int = 48) -> np.ndarray:

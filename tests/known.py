@@ -78,3 +78,21 @@ def same(ours: np.ndarray, expected: np.ndarray, tolerance: float = 1e-4) -> boo
         ours.shape == expected.shape
         and np.abs(ours - expected).max() <= tolerance * np.abs(expected).max()
     )
+
+
+REIQA_FILES = {"quality": "quality_aware_r50.pth", "content": "content_aware_r50.pth"}
+
+
+def write_reiqa(folder: Path) -> None:
+    """Both branches of Re-IQA."""
+    torch = pytest.importorskip("torch")
+    layout = layout_of("reiqa_r50", "model")
+    for branch, filename in REIQA_FILES.items():
+        torch.save({"model": known_state(layout, f"{branch}:")}, folder / filename)
+
+
+# encoder -> what writes its files, in the published layout, into a folder
+WRITERS: dict[str, Callable[[Path], None]] = {
+    "reiqa-quality": write_reiqa,
+    "reiqa-content": write_reiqa,
+}

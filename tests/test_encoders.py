@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import picture
-from known import GOLDEN, known_state, layout_of, reference_picture, same
+from known import GOLDEN, REIQA_FILES, WRITERS, reference_picture, same
 from PIL import Image
 
 torch = pytest.importorskip("torch")
@@ -16,17 +16,11 @@ from features.engine import load_encoder  # noqa: E402
 from features.names import parse  # noqa: E402
 from features.weights import load_state  # noqa: E402
 
-FILES = {"quality": "quality_aware_r50.pth", "content": "content_aware_r50.pth"}
-
 
 @pytest.fixture(scope="module")
-def reiqa_weights(tmp_path_factory):
+def reiqa_weights(known_weights):
     """A weights folder with both branches, in the published layout."""
-    folder = tmp_path_factory.mktemp("weights")
-    layout = layout_of("reiqa_r50", "model")
-    for branch, filename in FILES.items():
-        torch.save({"model": known_state(layout, f"{branch}:")}, folder / filename)
-    return folder
+    return known_weights("reiqa-quality")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +30,7 @@ def golden():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("branch", FILES)
+@pytest.mark.parametrize("branch", REIQA_FILES)
 def test_reiqa_is_the_published_code(reiqa_weights, golden, branch):
     """Features of both scales and the head agree to 1e-4 of the largest number."""
     numbers, image = golden
@@ -52,7 +46,7 @@ def test_safetensors_give_the_same_numbers(reiqa_weights, tmp_path):
     from safetensors.torch import save_file
 
     request = parse("reiqa-quality[scales=1]")[0]
-    model = load_state(reiqa_weights / FILES["quality"])["model"]
+    model = load_state(reiqa_weights / REIQA_FILES["quality"])["model"]
     save_file(model, tmp_path / "quality_aware_r50.safetensors")
     pictures = picture(0)[None]
     np.testing.assert_array_equal(
@@ -73,8 +67,8 @@ def encoder(request, tmp_path_factory):
     name = request.param
     if not installed(name):
         pytest.skip(f"the package with the weights of {name} is not installed")
-    if name.startswith("reiqa"):
-        folder = request.getfixturevalue("reiqa_weights")
+    if name in WRITERS:
+        folder = request.getfixturevalue("known_weights")(name)
     elif all(file.package for file in ENCODERS[name].weights):
         folder = tmp_path_factory.mktemp("none")
     else:
