@@ -4,6 +4,6 @@ import features
 names, embeddings, *_ = features.load("koniq", "reiqa")
 """
 
-from features.cache.load import Embeddings, load
+from features.cache.load import Augmented, Embeddings, load, load_augmented
 
-__all__ = ["Embeddings", "load"]
+__all__ = ["Augmented", "Embeddings", "load", "load_augmented"]

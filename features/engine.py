@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from features.augment import Change
 from features.cache.shards import Row
 from features.decode import MAX_MEGAPIXELS, FileFacts, read_picture
 from features.encoders.base import Batch, Encode
@@ -30,11 +31,21 @@ _MEMORY = re.compile(r"out of memory|not enough memory|allocate memory", re.IGNO
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of a plan; the prompt is for encoders that need one."""
+    """One picture of a plan, or a distorted version of one; a prompt where encoders take one."""
 
     name: str
     path: Path
     prompt: str = ""
+    change: Change | None = None
+
+    def notes(self, prompted: bool) -> dict[str, str]:
+        """Return what its row says beyond the picture file."""
+        notes = {"prompt": self.prompt} if prompted else {}
+        if self.change:
+            notes["original"] = self.change.original
+            notes["distortion"] = self.change.distortion
+            notes["level"] = str(self.change.level)
+        return notes
 
 
 # names of the pictures in it -> batch
@@ -123,11 +134,21 @@ def _decoded_ahead(plan: Iterable[list[Picture]], max_megapixels: float) -> Iter
         waiting: collections.deque = collections.deque()
         for block in itertools.chain(plan, [None]):
             if block is not None:
-                tasks = [pool.submit(read_picture, p.path, max_megapixels) for p in block]
+                # the versions of one picture share its pixels, and lie together: names begin alike
+                files = itertools.groupby(block, lambda picture: picture.path)
+                tasks = [pool.submit(_read, list(same), max_megapixels) for _, same in files]
                 waiting.append((block, tasks))
             if waiting and (len(waiting) > 1 or block is None):
                 ready, tasks = waiting.popleft()
-                yield ready, [task.result() for task in tasks]
+                yield ready, [result for task in tasks for result in task.result()]
+
+
+def _read(pictures: list[Picture], max_megapixels: float) -> list[tuple]:
+    """Decode the file that some entries of a plan share, and distort where they say so."""
+    pixels, facts = read_picture(pictures[0].path, max_megapixels)
+    if isinstance(pixels, str):
+        return [(pixels, facts)] * len(pictures)
+    return [(p.change(pixels) if p.change else pixels, facts) for p in pictures]
 
 
 def _rows(
@@ -155,7 +176,7 @@ def _rows(
         for group in _batched(members, max(1, BATCH_PIXELS // (height * width))):
             results |= _embed_batch(loaded, group, shared)
     return [
-        Row(picture.name, facts, results[picture.name], picture.prompt if prompted else "")
+        Row(picture.name, facts, results[picture.name], picture.notes(prompted))
         for picture, _, facts in pictures
     ]
 

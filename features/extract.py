@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from features.augment import augmented
 from features.cache.folder import SHARD_ROWS, CacheFolder, ShardWriter
 from features.cache.settings import settings_of
 from features.cache.shards import OK, Row
@@ -25,6 +26,7 @@ class Extracted:
     """What one encoder's folder holds after an extraction."""
 
     encoder: str
+    augmented: bool  # whether these are distorted versions, for training parts
     path: Path
     n_dims: int
     n_new: int
@@ -46,6 +48,8 @@ def extract(
     max_megapixels: float = MAX_MEGAPIXELS,
     shard_rows: int = SHARD_ROWS,
     retry: bool = False,
+    augment: int = 0,
+    seed: int = 0,
 ) -> list[Extracted]:
     """Embed every picture that the cache does not hold yet.
 
@@ -55,6 +59,7 @@ def extract(
     pictures : the whole plan; what is cached already and unchanged on disk is left alone
     features : feature set, such as `reiqa+nss`
     retry : try again what failed before
+    augment : embed so many distorted versions of each picture, too; `seed` draws them
 
     Raises
     ------
@@ -65,20 +70,43 @@ def extract(
     requests = parse(features)
     _check_prompts(requests, pictures)
     settings = prepare(features, weights, precision, variant, gpu)
+    distorted = augmented(pictures, augment, seed) if augment else []
     folders = [CacheFolder.create(cache, db, setting) for setting in settings]
+    job = _Job(requests, weights, gpu, max_megapixels, shard_rows, retry)
+    done = _fill(job, pictures, folders)
+    if augment:
+        apart = [folder.augmented(seed) for folder in folders]
+        done += _fill(job, distorted, apart)
+    return done
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What both passes of an extraction share."""
+
+    requests: Sequence[Request]
+    weights: Path
+    gpu: str | None
+    max_megapixels: float
+    shard_rows: int
+    retry: bool
+
+
+def _fill(
+    job: _Job, pictures: Sequence[Picture], folders: Sequence[CacheFolder]
+) -> list[Extracted]:
+    """Embed what these folders lack, one folder for each encoder."""
     with contextlib.ExitStack() as stack:
         for folder in sorted(folders, key=lambda folder: folder.path):  # one order: no deadlock
             stack.enter_context(locked(folder.path))
         held = {folder.encoder: folder.recover() for folder in folders}
         wanted = {
-            request.name: _pending(
-                pictures, held[request.name], retry, max_megapixels, request.prompted
-            )
-            for request in requests
+            request.name: _pending(job, request, pictures, held[request.name])
+            for request in job.requests
         }
         counts = {name: len(names) for name, names in wanted.items()}
         if any(counts.values()):
-            _run(requests, pictures, folders, wanted, weights, gpu, max_megapixels, shard_rows)
+            _run(job, pictures, folders, wanted)
     return [_summary(folder, pictures, counts[folder.encoder]) for folder in folders]
 
 
@@ -123,27 +151,26 @@ def prepare(
 
 
 def _run(
-    requests: Sequence[Request],
+    job: _Job,
     pictures: Sequence[Picture],
     folders: Sequence[CacheFolder],
     wanted: dict[str, set[str]],
-    weights: Path,
-    gpu: str | None,
-    max_megapixels: float,
-    shard_rows: int,
 ) -> None:
-    encoders = [load_encoder(request, weights, gpu) for request in requests if wanted[request.name]]
-    provenance = _provenance(gpu)
-    writers = {folder.encoder: ShardWriter(folder, provenance, shard_rows) for folder in folders}
+    encoders = [load_encoder(r, job.weights, job.gpu) for r in job.requests if wanted[r.name]]
+    provenance = _provenance(job.gpu)
+    writers = {
+        folder.encoder: ShardWriter(folder, provenance, job.shard_rows) for folder in folders
+    }
     missing = set().union(*wanted.values())
     plan = [
         block for block in blocks(pictures) if any(picture.name in missing for picture in block)
     ]
     plan = [[picture for picture in block if picture.name in missing] for block in plan]
-    with progress(len(missing), "extract") as bar:
+    label = "augment" if folders[0].is_augmented else "extract"
+    with progress(len(missing), label) as bar:
         failed = 0
         try:
-            for rows in embed(plan, encoders, wanted, max_megapixels):
+            for rows in embed(plan, encoders, wanted, job.max_megapixels):
                 for name, done in rows.items():
                     writers[name].add(done)
                 names = {row.name for done in rows.values() for row in done}
@@ -159,24 +186,23 @@ def _run(
 
 
 def _pending(
-    pictures: Sequence[Picture],
-    rows: dict[str, Row],
-    retry: bool,
-    max_megapixels: float,
-    prompted: bool,
+    job: _Job, request: Request, pictures: Sequence[Picture], rows: dict[str, Row]
 ) -> set[str]:
-    """Return the names that are not cached, have changed on disk, or failed and are tried again."""
-    pending = set()
-    for picture in pictures:
-        row = rows.get(picture.name)
-        if (
-            row is None
-            or (row.status != OK and (retry or _mended(picture, row.status, max_megapixels)))
-            or (prompted and row.prompt != picture.prompt)
+    """Return the names that are not cached, have changed, or failed and are tried again."""
+
+    def outdated(picture: Picture, row: Row) -> bool:
+        failed = row.status != OK
+        return (
+            (failed and (job.retry or _mended(picture, row.status, job.max_megapixels)))
+            or row.notes.get("prompt", "") != (picture.prompt if request.prompted else "")
             or _changed(picture, row)
-        ):
-            pending.add(picture.name)
-    return pending
+        )
+
+    return {
+        picture.name
+        for picture in pictures
+        if picture.name not in rows or outdated(picture, rows[picture.name])
+    }
 
 
 def _mended(picture: Picture, reason: str, max_megapixels: float) -> bool:
@@ -211,10 +237,19 @@ def _summary(folder: CacheFolder, pictures: Sequence[Picture], n_new: int) -> Ex
     for name, row in sorted(rows.items()):
         if row.status != OK:
             failures[name] = row.status
-        elif first.setdefault(row.facts.sha256, name) != name:
+        elif not folder.is_augmented and first.setdefault(row.facts.sha256, name) != name:
             same_bytes[name] = first[row.facts.sha256]
     n_dims = folder.settings["n_dims"]
-    return Extracted(folder.encoder, folder.path, n_dims, n_new, len(rows), failures, same_bytes)
+    return Extracted(
+        folder.encoder,
+        folder.is_augmented,
+        folder.path,
+        n_dims,
+        n_new,
+        len(rows),
+        failures,
+        same_bytes,
+    )
 
 
 def _provenance(gpu: str | None) -> dict[str, str]:

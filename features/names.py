@@ -5,10 +5,11 @@ canonical form (encoders in the order of the table, options sorted, defaults lef
 of it that is safe as a folder name.
 """
 
+import functools
 import re
 from dataclasses import dataclass
 
-from features.encoders import ENCODERS, GROUPS
+from features.encoders import ENCODERS, FAMILIES, GROUPS
 from features.encoders.base import Encoder
 from features.errors import UsageError, unknown_name
 
@@ -73,18 +74,37 @@ def parse(text: str) -> tuple[Request, ...]:
         for item in items
         for member in GROUPS.get(item["name"], (item["name"],))
     ]
-    order = list(ENCODERS)
-    requests.sort(key=lambda request: (order.index(request.encoder.name), request.suffix))
+    order = {name: index for index, name in enumerate(ENCODERS)}
+    requests.sort(key=lambda r: (order.get(r.encoder.name, len(order)), r.name))
     names = [request.name for request in requests]
     if len(set(names)) < len(names):
         raise UsageError(f"the feature set {text!r} asks for the same encoder twice")
     return tuple(requests)
 
 
+@functools.lru_cache(maxsize=64)
+def _member(family: str, name: str) -> Encoder:
+    return FAMILIES[family](name)
+
+
+def encoder_named(name: str) -> Encoder:
+    """Return an encoder of the table, or the member NAME of a family for `family:NAME`.
+
+    Raises
+    ------
+    UsageError
+        When there is none; the nearest names are offered.
+    """
+    if name in ENCODERS:
+        return ENCODERS[name]
+    family, _, member = name.partition(":")
+    if family in FAMILIES and member:
+        return _member(family, member)
+    raise unknown_name("encoder", name, [*ENCODERS, *GROUPS, *(f"{f}:NAME" for f in FAMILIES)])
+
+
 def _request(name: str, options_text: str) -> Request:
-    if name not in ENCODERS:
-        raise unknown_name("encoder", name, [*ENCODERS, *GROUPS])
-    encoder = ENCODERS[name]
+    encoder = encoder_named(name)
     options: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in options_text.split(","))):
         key, _, value = part.partition("=")

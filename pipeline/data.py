@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from features import Augmented, load_augmented
 from features import load as load_embeddings
 from features.errors import InputError
 from features.places import place
@@ -27,6 +28,7 @@ class Data(NamedTuple):
     keys : encoder -> cache key
     database : the cached table, with every labelled picture
     target : the name of the scores in y
+    augmented : distorted versions of pictures, for training parts; None where not asked for
     """
 
     names: list[str]
@@ -38,6 +40,7 @@ class Data(NamedTuple):
     keys: dict[str, str]
     database: CachedTable
     target: str
+    augmented: Augmented | None = None
 
 
 def load(
@@ -46,6 +49,7 @@ def load(
     target: str | None = None,
     cache: str | os.PathLike | None = None,
     key: str | Sequence[str] = (),
+    use_augmented: bool = False,
 ) -> Data:
     """Load a cached database for fitting or for a notebook.
 
@@ -55,6 +59,7 @@ def load(
     features : feature set, such as `reiqa+nss`
     target : column of scores; the first one when not given
     cache, key : as in `features.load`
+    use_augmented : load the distorted versions, too
 
     Raises
     ------
@@ -89,4 +94,5 @@ def load(
         embeddings.keys,
         database,
         target,
+        load_augmented(name, features, root, key) if use_augmented else None,
     )

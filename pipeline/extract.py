@@ -15,6 +15,7 @@ EXAMPLES = """\
   python -m pipeline.extract --db pcuid --root ~/pcuid --features content-lite
   python -m pipeline.extract --db photos/ --features reiqa --gpu 0
   python -m pipeline.extract --db my.csv --features 'content-lite[pool=last]+nss'
+  python -m pipeline.extract --db my.csv --features nss --augment 4
 """
 
 
@@ -30,11 +31,14 @@ def run_extract(
     shard_rows: int = 256,
     retry: bool = False,
     strict: bool = False,
+    augment: int = 0,
+    seed: int = 0,
 ) -> tuple[Database, list[Extracted]]:
     """Read the database, write its table, and embed what the cache lacks.
 
     Parameters
     ----------
+    augment : also embed so many distorted versions of each picture, for `fit --use-augmented`
     strict : pictures that the labels name and the disk lacks, or the other way round, are an error
     """
     read = locate(db, root, place("data"))
@@ -55,6 +59,8 @@ def run_extract(
         max_megapixels=max_megapixels,
         shard_rows=shard_rows,
         retry=retry,
+        augment=augment,
+        seed=seed,
     )
     return database, done
 
@@ -123,6 +129,15 @@ def main(argv: list[str] | None = None) -> int:
     )
     add("--retry", action="store_true", help="try again the pictures that failed before")
     add("--strict", action="store_true", help="missing or unlabelled pictures are an error")
+    add(
+        "--augment",
+        type=cli.natural,
+        default=0,
+        metavar="N",
+        help="also embed N distorted versions of each picture (levels 0 to 3), for fit "
+        "--use-augmented",
+    )
+    add("--seed", type=cli.natural, default=0, help="draws the distortions (default %(default)s)")
     add("--json", action="store_true", help="print the result as JSON")
     cli.add_places(options, "cache", "weights")
     arguments = options.parse_args(argv)
@@ -135,8 +150,9 @@ def main(argv: list[str] | None = None) -> int:
     else:
         for item in done:
             print(
-                f"{database.name}  {item.encoder}  {item.n_cached} pictures, {item.n_new} new, "
-                f"{len(item.failures)} failed  {item.n_dims} numbers each  {item.path}"
+                f"{database.name}  {item.encoder}  {item.n_cached} {_kind(item)}, "
+                f"{item.n_new} new, {len(item.failures)} failed  {item.n_dims} numbers each  "
+                f"{item.path}"
             )
     reasons = {name: reason for item in done for name, reason in item.failures.items()}
     for name, reason in list(reasons.items())[:20]:
@@ -147,6 +163,10 @@ def main(argv: list[str] | None = None) -> int:
     if all(len(item.failures) == item.n_cached for item in done):
         raise InputError("not one picture could be embedded; the reasons are above")
     return 0
+
+
+def _kind(item: Extracted) -> str:
+    return "distorted versions" if item.augmented else "pictures"
 
 
 def _warn_of_twins(database: Database, same_bytes: dict[str, str]) -> None:
@@ -164,6 +184,7 @@ def _as_json(database: Database, item: Extracted) -> dict:
     return {
         "db": database.name,
         "encoder": item.encoder,
+        "augmented": item.augmented,
         "pictures": item.n_cached,
         "new": item.n_new,
         "failed": item.failures,

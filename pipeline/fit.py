@@ -25,6 +25,7 @@ EXAMPLES = """\
   python -m pipeline.fit                                        everything that is cached
   python -m pipeline.fit --db pcuid --features content-lite --regressor ridge --trials 200
   python -m pipeline.fit --db my.csv --features content-lite+nss --json
+  python -m pipeline.fit --db my.csv --features nss --use-augmented
 """
 
 
@@ -38,6 +39,7 @@ def run_fit(
     cache: str | None = None,
     runs: str | None = None,
     key: list[str] | None = None,
+    use_augmented: bool = False,
 ) -> tuple[list[tuple[Path, dict]], list[str]]:
     """Fit every combination asked for.
 
@@ -55,7 +57,7 @@ def run_fit(
     for name in db or _with_scores(cache_place):
         for feature_set in chosen or _sets(cache_place, name):
             try:
-                data = load(name, feature_set, target, cache_place, key or ())
+                data = load(name, feature_set, target, cache_place, key or (), use_augmented)
                 _report(data, feature_set)
                 label = f"fit {data.database.name} {feature_set}"
                 with progress(trials * (N_FOLDS + 1), label, "trial") as bar:
@@ -97,6 +99,8 @@ def _report(data: Data, feature_set: str) -> None:
             f"{name}: {len(data.failures)} labelled pictures have no embedding and leave their "
             f"folds: {cli.name_some(f'{n} ({why})' for n, why in data.failures.items())}"
         )
+    if data.augmented:
+        cli.say(f"{name}: {len(data.augmented.originals)} distorted versions train beside them")
     if data.database.note:
         cli.say(data.database.note)
 
@@ -124,6 +128,12 @@ def main(argv: list[str] | None = None) -> int:
         "--key",
         action="append",
         help="first digits of a cache key, where an encoder has several; with one --features",
+    )
+    add(
+        "--use-augmented",
+        action="store_true",
+        help="training parts take in the distorted versions that extract --augment made; test "
+        "parts never do",
     )
     add("--json", action="store_true", help="print the results as JSON")
     cli.add_places(options, "cache", "runs")

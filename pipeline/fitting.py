@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -62,7 +62,17 @@ def settings_of(data: Data, features: str, regressor: str, trials: int, seed: in
         "labels_sha256": data.database.labels_sha256,
         "group_by": data.database.group_by,
         "version": VERSION,
+        **_augmented(data),
     }
+
+
+def _augmented(data: Data) -> dict:
+    """Say which distorted versions train beside the pictures; nothing where none do."""
+    if data.augmented is None:
+        return {}
+    content = hashlib.sha256(np.ascontiguousarray(data.augmented.embeddings).tobytes())
+    content.update("\0".join(data.augmented.originals).encode())
+    return {"augmented": len(data.augmented.originals), "augmented_sha256": content.hexdigest()}
 
 
 def fit_run(
@@ -103,15 +113,17 @@ def _compute(data: Data, settings: dict, folder: Path, on_trial: Callable[[], No
     for fold in folds:
         train, test = (splits.rows_of(data.names, part) for part in (fold.train, fold.test))
         _check_size(fold, train, test)
+        X, y, inner = with_versions(data, train, _inner_rows(data.names, train, fold))
         tuned = fit_tuned(
             regressor,
-            data.X[train],
-            data.y[train],
-            _inner_rows(data.names, train, fold),
+            X,
+            y,
+            inner,
             _study(storage, fold.name),
             settings["trials"],
             settings["seed"],
             on_trial,
+            len(train),
         )
         if not fold.test:
             break
@@ -184,6 +196,7 @@ def _summary(data, settings, per_fold, judged, n_groups, tuned) -> dict:
         "final": {"params": tuned.params, "edges": tuned.edges, "inner_srcc": tuned.inner_srcc},
         "seed": settings["seed"],
         "trials": settings["trials"],
+        "augmented": settings.get("augmented", 0),
         "keys": data.keys,
         "protocol": "nested: ten group-disjoint 80/20 folds, five inner folds, median over folds",
         "note": data.database.note,
@@ -207,6 +220,25 @@ def _head_facts(data: Data, settings: dict, tuned, train: np.ndarray, result: di
         "note": data.database.note,
         **reach(tuned, data.X[train], data.y[train]),
     }
+
+
+def with_versions(data: Data, train: np.ndarray, inner: Sequence[tuple]) -> tuple:
+    """Return X, y and inner folds of a training part: its pictures, then versions of them.
+
+    A version trains wherever its picture does, and is in no validation or test part. Without
+    distorted versions these are the pictures alone.
+    """
+    X, y = data.X[train], data.y[train]
+    if data.augmented is None:
+        return X, y, inner
+    row_of = {data.names[row]: position for position, row in enumerate(train)}
+    kept = [index for index, name in enumerate(data.augmented.originals) if name in row_of]
+    source = np.array([row_of[data.augmented.originals[index]] for index in kept], int)
+    X = np.concatenate([X, data.augmented.embeddings[kept]])
+    folds = [
+        (np.concatenate([a, len(train) + np.flatnonzero(np.isin(source, a))]), b) for a, b in inner
+    ]
+    return X, np.concatenate([y, y[source]]), folds
 
 
 def _inner_rows(names: list[str], train: np.ndarray, fold: splits.Fold) -> list[tuple]:

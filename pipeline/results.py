@@ -68,7 +68,13 @@ def _notes(result: dict) -> list[str]:
         if result["n_groups"] < FEW_GROUPS
         else ""
     )
-    return [result["note"], few, *_edges(result)]
+    more = (
+        f"{result['db']} {result['features']}: {result['augmented']} distorted versions train "
+        "beside the pictures"
+        if result.get("augmented")
+        else ""
+    )
+    return [result["note"], few, more, *_edges(result)]
 
 
 def _edges(result: dict) -> list[str]:

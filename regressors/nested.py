@@ -20,7 +20,7 @@ class Tuned:
 
     Attributes
     ----------
-    out_of_fold : (n,) predictions of the training rows by inner folds that did not see them
+    out_of_fold : (n,) predictions of the training pictures by inner folds that did not see them
     """
 
     params: dict[str, float]
@@ -40,21 +40,32 @@ def fit_tuned(
     n_trials: int,
     seed: int = 0,
     on_trial: Callable[[], None] = lambda: None,
+    n_judged: int | None = None,
 ) -> Tuned:
     """Tune on the inner folds of (X, y), then fit on all of it.
 
     Parameters
     ----------
     X : (n, p); y : (n,); inner : (train, validation) indices into their rows
+    n_judged : so many leading rows are in one validation part each; the others, which are versions
+        of these, only ever train. All when not given.
+
+    Raises
+    ------
+    DataError
+        When the inner folds do not judge each of these rows, or no head can be fitted.
     """
     check(X, y)
     tuner = tuner_class(X, y, inner)
     params = tune(tuner, study, n_trials, seed, on_trial)
+    out_of_fold = tuner.out_of_fold(params)[:n_judged]
+    if np.isnan(out_of_fold).any():
+        raise DataError("the inner folds do not cover every row of the training part")
     return Tuned(
         params,
         at_edge(tuner, params),
         tuner.score(params),
-        tuner.out_of_fold(params),
+        out_of_fold,
         tuner.model(params).fit(X, y),
         tuner.head,
     )

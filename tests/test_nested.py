@@ -223,3 +223,15 @@ def test_error90_covers_new_data():
         spearmanr(y[:400], tuned.out_of_fold).statistic, abs=1e-12
     )
     assert facts["distance_max"] > 1
+
+
+def test_a_row_that_no_inner_fold_judges_is_an_error():
+    """Folds that leave a row out are refused; leading rows alone may be asked for."""
+    X, y, groups = planted(100, 6, 20)
+    folds = inner_folds(groups[:80], 0)
+    study = optuna.create_study(direction="maximize")
+    with pytest.raises(DataError, match="do not cover every row"):
+        fit_tuned(RidgeTuner, X, y, folds, study, 2)
+    tuned = fit_tuned(RidgeTuner, X, y, folds, study, 2, n_judged=80)
+    assert tuned.out_of_fold.shape == (80,)
+    assert tuned.model.n_features_in_ == 6

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from features import files
+from features.augment import settings_of_augmented
 from features.cache.settings import check_key, key_of
 from features.cache.shards import Row, decode_shard, encode_shard
 from features.errors import InputError
@@ -13,6 +14,7 @@ from features.names import slug
 
 SHARD_ROWS = 256
 SHARD_SECONDS = 60.0
+AUGMENTED = "augmented"
 
 
 class CacheFolder:
@@ -31,7 +33,10 @@ class CacheFolder:
     @classmethod
     def create(cls, cache: Path, database: str, settings: dict) -> "CacheFolder":
         """Open the folder of these settings, made if it is not there."""
-        path = cache / database / slug(settings["encoder"]) / key_of(settings)
+        return cls._open(cache / database / slug(settings["encoder"]) / key_of(settings), settings)
+
+    @classmethod
+    def _open(cls, path: Path, settings: dict) -> "CacheFolder":
         if not (path / "settings.json").is_file():
             with locked(path):  # the writer removes unfinished files, this one too
                 write_json(path / "settings.json", settings)
@@ -41,6 +46,19 @@ class CacheFolder:
     def encoder(self) -> str:
         """The encoder's canonical name, options included."""
         return self.settings["encoder"]
+
+    def augmented(self, seed: int) -> "CacheFolder":
+        """Open the folder of the distorted versions, made if it is not there; it lies in this."""
+        return self._open(self.augmented_path(seed), settings_of_augmented(self.settings, seed))
+
+    def augmented_path(self, seed: int) -> Path:
+        """Return where the distorted versions lie."""
+        return self.path / AUGMENTED / key_of(settings_of_augmented(self.settings, seed))
+
+    @property
+    def is_augmented(self) -> bool:
+        """Whether the rows are distorted versions of pictures."""
+        return "augment" in self.settings
 
     @property
     def key(self) -> str:

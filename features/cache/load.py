@@ -33,6 +33,22 @@ class Embeddings(NamedTuple):
     keys: dict[str, str]
 
 
+class Augmented(NamedTuple):
+    """What `load_augmented` returns, one row a distorted version.
+
+    Attributes
+    ----------
+    originals : (m,) the picture that each version was made from
+    embeddings : (m, d) float32, columns as in `load`
+    distortions, levels : (m,) type and level of each
+    """
+
+    originals: list[str]
+    embeddings: np.ndarray
+    distortions: list[str]
+    levels: list[int]
+
+
 def load(
     db: str,
     features: str,
@@ -54,6 +70,49 @@ def load(
         When an encoder is not cached for this database, is cached under several settings and `key`
         does not choose, or when a shard is damaged.
     """
+    return _joined(_folders(db, features, cache, key))
+
+
+def load_augmented(
+    db: str,
+    features: str,
+    cache: str | os.PathLike | None = None,
+    key: str | Sequence[str] = (),
+    seed: int = 0,
+) -> Augmented:
+    """Load the cached embeddings of distorted versions of a database's pictures.
+
+    Parameters
+    ----------
+    db, features, cache, key : as in `load`
+    seed : that drew the distortions
+
+    Raises
+    ------
+    InputError
+        Where `load` does, and when none were extracted.
+    """
+    folders = []
+    for folder in _folders(db, features, cache, key):
+        apart = folder.augmented_path(seed)
+        if not (apart / "index.json").is_file():
+            raise InputError(
+                f"no distorted versions of {db} are cached for {folder.encoder} (seed {seed}): run "
+                f"python -m pipeline.extract --db {db} --features '{features}' --augment 4"
+            )
+        folders.append(CacheFolder(apart))
+    joined = _joined(folders)
+    notes = {row.name: row.notes for row in folders[0].rows(embeddings=False)}
+    originals, distortions, levels = (
+        [notes[name][note] for name in joined.names] for note in ("original", "distortion", "level")
+    )
+    return Augmented(originals, joined.embeddings, distortions, [int(level) for level in levels])
+
+
+def _folders(
+    db: str, features: str, cache: str | os.PathLike | None, key: str | Sequence[str]
+) -> list[CacheFolder]:
+    """Return the one folder of each encoder, as the keys choose."""
     root = place("cache", cache)
     prefixes = (key,) if isinstance(key, str) and key else tuple(key)
     folders = [find(root, db, request.name, prefixes) for request in parse(features)]
@@ -63,6 +122,11 @@ def load(
                 f"no settings of {features} in the cache of {db} have a key that begins with "
                 f"{prefix!r}: there are {', '.join(folder.key for folder in folders)}"
             )
+    return folders
+
+
+def _joined(folders: Sequence[CacheFolder]) -> Embeddings:
+    """Read the rows that all of the folders have, side by side."""
     good, failures = [], {}
     for folder in folders:
         status = {row.name: row.status for row in folder.rows(embeddings=False)}

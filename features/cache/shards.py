@@ -1,12 +1,13 @@
 """One shard: some rows of a cache as one HDF5 file.
 
 `embedding` (n, d) float32, NaN where the picture failed; `name`, `status` ("ok" or the reason),
-`bytes_sha256`, `size`, `mtime_ns` of each picture file, n each; `prompt` where it was used.
+`bytes_sha256`, `size`, `mtime_ns` of each picture file, n each; and the notes of `NOTES` that any
+row has.
 """
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -17,6 +18,9 @@ from features.errors import InputError
 from features.files import sha256
 
 OK = "ok"
+# What a row may say beyond its picture file: the text that it was embedded with; for a distorted
+# version, the picture it was made from, the type and the level.
+NOTES = ("prompt", "original", "distortion", "level")
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Row:
     name: str
     facts: FileFacts
     result: np.ndarray | str  # (n_dims,) float32, or the reason
-    prompt: str = ""  # that the embedding was made with
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def status(self) -> str:
@@ -48,8 +52,10 @@ def encode_shard(rows: Sequence[Row], n_dims: int, provenance: dict[str, str]) -
         file.create_dataset("name", data=[row.name for row in rows], dtype=text)
         file.create_dataset("status", data=[row.status for row in rows], dtype=text)
         file.create_dataset("bytes_sha256", data=[row.facts.sha256 for row in rows], dtype=text)
-        if any(row.prompt for row in rows):
-            file.create_dataset("prompt", data=[row.prompt for row in rows], dtype=text)
+        for note in NOTES:
+            values = [row.notes.get(note, "") for row in rows]
+            if any(values):
+                file.create_dataset(note, data=values, dtype=text)
         file["size"] = np.array([row.facts.size for row in rows], np.int64)
         file["mtime_ns"] = np.array([row.facts.mtime_ns for row in rows], np.int64)
     return buffer.getvalue()
@@ -84,11 +90,16 @@ def decode_shard(path: Path, checksum: str | None, embeddings: bool = True) -> l
         rows = len(file["name"])
         embedding = file["embedding"][:] if embeddings else np.empty((rows, 0), np.float32)
         texts = [file[key].asstr()[:] for key in ("name", "status", "bytes_sha256")]
-        prompts = file["prompt"].asstr()[:] if "prompt" in file else [""] * rows
+        noted = {note: file[note].asstr()[:] for note in NOTES if note in file}
         numbers = [file[key][:].tolist() for key in ("size", "mtime_ns")]
     return [
-        Row(name, FileFacts(size, mtime, digest), vector if status == OK else status, prompt)
-        for vector, name, status, digest, size, mtime, prompt in zip(
-            embedding, *texts, *numbers, prompts, strict=True
+        Row(
+            name,
+            FileFacts(size, mtime, digest),
+            vector if status == OK else status,
+            {note: values[index] for note, values in noted.items()},
+        )
+        for index, (vector, name, status, digest, size, mtime) in enumerate(
+            zip(embedding, *texts, *numbers, strict=True)
         )
     ]

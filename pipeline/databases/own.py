@@ -49,7 +49,12 @@ def read_csv(path: Path, root: Path | None = None, name: str = "") -> Database:
             targets[column] = Target(higher_is_better=not column.startswith("dmos"))
         elif column in COLUMNS:
             table[column] = raw[column]
-    if "group" not in table:
+    group_by = "column group" if "group" in raw else "picture"
+    if "group" not in table and (table.get("prompt", pd.Series(dtype=str)) != "").any():
+        # pictures that were made from one text belong together
+        table["group"] = table["prompt"].where(table["prompt"] != "", names)
+        group_by = "column prompt"
+    elif "group" not in table:
         table["group"] = names
     if table["group"].isna().any() or (table["group"] == "").any():
         raise InputError(f"{path}: the column group is empty in some rows; fill it or remove it")
@@ -60,7 +65,7 @@ def read_csv(path: Path, root: Path | None = None, name: str = "") -> Database:
         root,
         table[there].reset_index(drop=True),
         targets,
-        "column group" if "group" in raw else "picture",
+        group_by,
         tuple(table["name"][~there]),
         tuple(sorted(unlabelled)),
         labels=path,
