@@ -80,8 +80,13 @@ class Loaded:
         return self.function(batch)
 
 
-def load_encoder(request: Request, weights: Path, gpu: str | None = None) -> Loaded:
-    """Build an encoder from its weight files, on the CPU or on the GPU with that index."""
+def load_encoder(
+    request: Request, weights: Path, gpu: str | None = None, few_shot: bool = False
+) -> Loaded:
+    """Build an encoder from its weight files, on the CPU or on the GPU with that index.
+
+    With `few_shot` its function is the one that learns from pairs; see `Encoder.few_shot`.
+    """
     encoder = request.encoder
     device = "cpu"
     if gpu is not None:
@@ -89,7 +94,8 @@ def load_encoder(request: Request, weights: Path, gpu: str | None = None) -> Loa
 
         device = device_of(gpu)
     files = {file.role: file.find(weights) for file in encoder.files(request.values)}
-    return Loaded(request, encoder.build(request.values, files, device))
+    build = encoder.few_shot if few_shot else encoder.build
+    return Loaded(request, build(request.values, files, device))
 
 
 def blocks(pictures: Sequence[Picture]) -> list[list[Picture]]:

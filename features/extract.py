@@ -68,7 +68,7 @@ def extract(
     """
     _check_texts(pictures)
     requests = parse(features)
-    _check_prompts(requests, pictures)
+    check_prompts(requests, pictures)
     settings = prepare(features, weights, precision, variant, gpu)
     distorted = augmented(pictures, augment, seed) if augment else []
     folders = [CacheFolder.create(cache, db, setting) for setting in settings]
@@ -118,13 +118,13 @@ def _check_texts(pictures: Sequence[Picture]) -> None:
                 raise InputError(f"the {kind} {text!r} is not plain UTF-8 text: change it")
 
 
-def _check_prompts(requests: Sequence[Request], pictures: Sequence[Picture]) -> None:
+def check_prompts(requests: Sequence[Request], pictures: Sequence[Picture]) -> None:
     """Refuse a text-conditioned encoder for pictures none of which has a text."""
     prompted = [request.name for request in requests if request.prompted]
     if prompted and pictures and not any(picture.prompt for picture in pictures):
         raise UsageError(
             f"{', '.join(prompted)} needs a prompt for every picture and there is none: give a "
-            "CSV with a column prompt, or choose a feature set without text"
+            "CSV with a column prompt (score also takes --prompt), or choose a set without text"
         )
 
 

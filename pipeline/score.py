@@ -1,22 +1,27 @@
-"""Score pictures with a run's head.
+"""Score pictures with a run's head, or from a few pictures that you rate (--pairs).
 
 Prints CSV: picture, score, low, high (nine of ten lie within), outside (yes where the picture is
 unlike any that the head was trained on), status (ok, or why there is no score).
 """
 
+import argparse
 import csv
 import io
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from features.cache.shards import OK
 from features.decode import MAX_MEGAPIXELS
+from features.engine import Picture
 from features.errors import InputError, UsageError
 from features.files import write_atomic
-from features.places import place
+from features.names import canonical
+from features.places import expand, place
 from features.progress import progress
 from pipeline import cli
+from pipeline.fewshot import few_shot
 from pipeline.runs import find_run, read_head_facts
 from pipeline.scoring import Score, collect, score
 
@@ -24,7 +29,10 @@ EXAMPLES = """\
   python -m pipeline.score --run runs/pcuid/content-lite photo.jpg
   python -m pipeline.score --run pcuid holiday/ -o scores.csv
   python -m pipeline.score --run pcuid list.csv --json
+  python -m pipeline.score --run ai/clip --prompt 'a red fox in snow' fox.png
+  python -m pipeline.score --pairs pairs.csv --features content-lite holiday/
 """
+_OUTSIDE = {True: "yes", False: "no", None: ""}
 COLUMNS = ("picture", "score", "low", "high", "outside", "status")
 
 
@@ -32,7 +40,19 @@ def main(argv: list[str] | None = None) -> int:
     """Parse, score, print."""
     options = cli.parser(__doc__, EXAMPLES)
     add = options.add_argument
-    add("--run", required=True, help="a run's folder, or a folder above it that holds one run")
+    add("--run", help="a run's folder, or a folder above it that holds one run")
+    add(
+        "--pairs",
+        metavar="PAIRS.csv",
+        help="instead of --run: a CSV with columns image and score, 3 or more pictures",
+    )
+    add("--features", help="feature set, with --pairs (default content-lite)")
+    add(
+        "--prompt",
+        default="",
+        help="the text of every picture without one in a CSV's column prompt, for feature sets "
+        "that take text",
+    )
     add("pictures", nargs="+", help="pictures, folders, or CSVs with a column image")
     add("-o", "--output", metavar="FILE.csv", help="write there instead of to stdout")
     add("--gpu", metavar="N", help="CUDA device (default: the CPU)")
@@ -49,18 +69,14 @@ def main(argv: list[str] | None = None) -> int:
         raise UsageError(f"-o {chosen.output}: expected a name that ends in .csv")
     if chosen.output and (Path(chosen.output).is_dir() or not Path(chosen.output).parent.is_dir()):
         raise UsageError(f"-o {chosen.output}: expected a file in a folder that is there")
-    run = find_run(Path(chosen.run), place("runs", chosen.runs))
-    _announce(run)
-    pictures = collect(chosen.pictures)
+    pictures, found = _scores(chosen)
     scores: list[Score] = []
     to_stdout = not chosen.json and not chosen.output
     if to_stdout:
         print(_line(COLUMNS), end="")
     try:
         with progress(len(pictures), "score") as bar:
-            for item in score(
-                run, pictures, place("weights", chosen.weights), chosen.gpu, chosen.max_megapixels
-            ):
+            for item in found:
                 scores.append(item)
                 bar.update()
                 if to_stdout:
@@ -78,6 +94,24 @@ def main(argv: list[str] | None = None) -> int:
     if failed == len(scores):
         raise InputError("not one picture could be scored; the reasons are above")
     return 0
+
+
+def _scores(chosen: argparse.Namespace) -> tuple[list[Picture], Iterator[Score]]:
+    """Return the pictures, and what scores them."""
+    if bool(chosen.run) == bool(chosen.pairs):
+        raise UsageError("give either --run RUN, or --pairs PAIRS.csv with --features NAME")
+    if chosen.run and chosen.features:
+        raise UsageError("--features goes with --pairs: a run knows its own")
+    how = place("weights", chosen.weights), chosen.gpu, chosen.max_megapixels
+    if chosen.pairs:
+        pictures = collect(chosen.pictures, chosen.prompt)
+        pairs, features = expand(chosen.pairs), canonical(chosen.features or "content-lite")
+        cli.say(f"few-shot on {features}: scores are on the scale of {pairs}")
+        return pictures, few_shot(pairs, features, pictures, *how)
+    run = find_run(Path(chosen.run), place("runs", chosen.runs))
+    _announce(run)
+    pictures = collect(chosen.pictures, chosen.prompt)
+    return pictures, score(run, pictures, *how)
 
 
 def _announce(run: Path) -> None:
@@ -103,7 +137,7 @@ def _values(item: Score) -> tuple:
 def _cells(item: Score) -> tuple[str, ...]:
     name, *numbers, outside, status = _values(item)
     texts = ("" if value is None else f"{value:.4f}" for value in numbers)
-    return (name, *texts, "yes" if outside else "no", status)
+    return (name, *texts, _OUTSIDE[outside], status)
 
 
 def _line(cells: tuple[str, ...]) -> str:

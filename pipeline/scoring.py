@@ -11,6 +11,7 @@ from features.cache.shards import OK
 from features.decode import MAX_MEGAPIXELS
 from features.engine import Picture, blocks, embed, load_encoder
 from features.errors import InputError, UsageError
+from features.extract import check_prompts
 from features.names import parse
 from features.places import expand
 from pipeline.databases.own import image_names, picture_names, read_table
@@ -26,7 +27,8 @@ class Score:
     Attributes
     ----------
     low, high : nine of ten pictures like the training data lie within; NaN when it failed
-    outside : the embedding lies farther out than that of any training picture
+    outside : the embedding lies farther out than that of any training picture; None where no
+        training data says how far that is
     status : "ok", or why there is no score
     """
 
@@ -34,14 +36,15 @@ class Score:
     score: float
     low: float
     high: float
-    outside: bool
+    outside: bool | None
     status: str
 
 
-def collect(arguments: Sequence[str]) -> list[Picture]:
+def collect(arguments: Sequence[str], prompt: str = "") -> list[Picture]:
     """Return the pictures that files, folders and CSVs name.
 
-    Each is called as it was given; in a CSV, by its path from the CSV's folder.
+    Each is called as it was given; in a CSV, by its path from the CSV's folder. `prompt` is that of
+    every picture for which no CSV has one.
 
     Raises
     ------
@@ -52,22 +55,25 @@ def collect(arguments: Sequence[str]) -> list[Picture]:
     for argument in arguments:
         path = expand(argument)
         if path.is_dir():
-            found = {str(path / name): path / name for name in picture_names(path)}
+            found = {str(path / name): (path / name, "") for name in picture_names(path)}
         elif path.suffix.lower() == ".csv":
             # a picture that the list names and the disk lacks is a row with its reason
-            names = image_names(read_table(path), path, path.parent)
-            found = {name: path.parent / name for name in names}
+            raw = read_table(path)
+            names = image_names(raw, path, path.parent)
+            files = [path.parent / name for name in names]
+            texts = raw.get("prompt", [""] * len(raw))
+            found = dict(zip(names, zip(files, texts, strict=True), strict=True))
         elif path.is_file():
-            found = {argument: path}
+            found = {argument: (path, "")}
         else:
             raise UsageError(f"there is no picture, folder or CSV {argument}")
-        for name, file in found.items():
+        for name, (file, text) in found.items():
             if name in pictures and pictures[name].path != file:
                 raise UsageError(
                     f"two pictures are called {name!r}, {pictures[name].path} and {file}: score "
                     "them in two calls"
                 )
-            pictures[name] = Picture(name, file)
+            pictures[name] = Picture(name, file, text or prompt)
     if not pictures:
         raise UsageError(
             f"no picture in {', '.join(arguments)}; known are {' '.join(sorted(PICTURE_SUFFIXES))}"
@@ -97,6 +103,7 @@ def score(
     if facts["kind"] not in HEADS:
         raise InputError(f"{run}: a head of the kind {facts['kind']!r} needs a newer version")
     requests = parse(facts["features"])
+    check_prompts(requests, pictures)
     for request in requests:
         settings = settings_of(request, weights)
         if key_of(settings) != facts["encoders"].get(request.name):

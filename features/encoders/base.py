@@ -90,6 +90,9 @@ class Encoder:
     min_side : the smallest width and height, in pixels, that it can take, given its options
     weights : the files it may need; which ones, the options decide (see `files`)
     prompted : options -> whether every picture needs a text
+    few_shot : as `build`, for networks that score by a few rated pictures: the function that it
+        returns takes k pictures and their (k,) scores in 0..1 and gives the function that scores
+        (n, height, width, 3) pictures as (n,)
     seen : databases and collections that its weights were trained on
     """
 
@@ -104,6 +107,7 @@ class Encoder:
     min_side: Callable[[Mapping[str, str]], int]
     weights: tuple[WeightFile, ...] = ()
     options: Mapping[str, Option] = field(default_factory=dict)
+    few_shot: Callable[[Mapping[str, str], Mapping[str, Path], str], Callable] | None = None
     prompted: Callable[[Mapping[str, str]], bool] = lambda options: False
     seen: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ("fp32",)
