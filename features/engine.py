@@ -109,6 +109,7 @@ def embed(
     encoders: Sequence[Loaded],
     wanted: Mapping[str, set[str]] | None = None,
     max_megapixels: float = MAX_MEGAPIXELS,
+    decoded: collections.Counter | None = None,
 ) -> Iterator[dict[str, list[Row]]]:
     """Yield, block by block, the rows of every encoder.
 
@@ -117,15 +118,17 @@ def embed(
     plan : blocks of pictures, as `blocks` makes them
     encoders : each takes the same decoded pictures
     wanted : encoder name -> names of the pictures that it still lacks; all when not given
+    decoded : counts how often each file was decoded
     """
-    for block, decoded in _decoded_ahead(plan, max_megapixels):
+    count = decoded if decoded is not None else collections.Counter()
+    for block, results in _decoded_ahead(plan, max_megapixels, count):
         shared: Batches = {}  # encoders that want the same pictures share their views
         yield {
             loaded.name: _rows(
                 loaded,
                 [
                     (picture, *result)
-                    for picture, result in zip(block, decoded, strict=True)
+                    for picture, result in zip(block, results, strict=True)
                     if wanted is None or picture.name in wanted[loaded.name]
                 ],
                 shared,
@@ -134,15 +137,20 @@ def embed(
         }
 
 
-def _decoded_ahead(plan: Iterable[list[Picture]], max_megapixels: float) -> Iterator[tuple]:
+def _decoded_ahead(
+    plan: Iterable[list[Picture]], max_megapixels: float, count: collections.Counter
+) -> Iterator[tuple]:
     """Decode one block ahead of the one in hand, in threads: Pillow lets go of the interpreter."""
     with ThreadPoolExecutor(DECODERS) as pool:
         waiting: collections.deque = collections.deque()
         for block in itertools.chain(plan, [None]):
             if block is not None:
                 # the versions of one picture share its pixels, and lie together: names begin alike
-                files = itertools.groupby(block, lambda picture: picture.path)
-                tasks = [pool.submit(_read, list(same), max_megapixels) for _, same in files]
+                files = [
+                    list(same) for _, same in itertools.groupby(block, lambda picture: picture.path)
+                ]
+                count.update(same[0].path for same in files)
+                tasks = [pool.submit(_read, same, max_megapixels) for same in files]
                 waiting.append((block, tasks))
             if waiting and (len(waiting) > 1 or block is None):
                 ready, tasks = waiting.popleft()

@@ -1,5 +1,6 @@
 """Extraction: the pictures of a database into the cache, resuming where it stopped."""
 
+import collections
 import contextlib
 import os
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ class Extracted:
 
     encoder: str
     augmented: bool  # whether these are distorted versions, for training parts
+    n_decoded: int  # picture files that were decoded, for all encoders together
     path: Path
     n_dims: int
     n_new: int
@@ -105,9 +107,8 @@ def _fill(
             for request in job.requests
         }
         counts = {name: len(names) for name, names in wanted.items()}
-        if any(counts.values()):
-            _run(job, pictures, folders, wanted)
-    return [_summary(folder, pictures, counts[folder.encoder]) for folder in folders]
+        decoded = _run(job, pictures, folders, wanted) if any(counts.values()) else 0
+    return [_summary(folder, pictures, counts[folder.encoder], decoded) for folder in folders]
 
 
 def _check_texts(pictures: Sequence[Picture]) -> None:
@@ -155,7 +156,9 @@ def _run(
     pictures: Sequence[Picture],
     folders: Sequence[CacheFolder],
     wanted: dict[str, set[str]],
-) -> None:
+) -> int:
+    """Embed what is wanted, and return how many files were decoded."""
+    decoded: collections.Counter = collections.Counter()
     encoders = [load_encoder(r, job.weights, job.gpu) for r in job.requests if wanted[r.name]]
     provenance = _provenance(job.gpu)
     writers = {
@@ -170,7 +173,7 @@ def _run(
     with progress(len(missing), label) as bar:
         failed = 0
         try:
-            for rows in embed(plan, encoders, wanted, job.max_megapixels):
+            for rows in embed(plan, encoders, wanted, job.max_megapixels, decoded):
                 for name, done in rows.items():
                     writers[name].add(done)
                 names = {row.name for done in rows.values() for row in done}
@@ -183,6 +186,7 @@ def _run(
             raise
     for writer in writers.values():
         writer.close()
+    return decoded.total()
 
 
 def _pending(
@@ -230,7 +234,9 @@ def _changed(picture: Picture, row: Row) -> bool:
         return False
 
 
-def _summary(folder: CacheFolder, pictures: Sequence[Picture], n_new: int) -> Extracted:
+def _summary(
+    folder: CacheFolder, pictures: Sequence[Picture], n_new: int, n_decoded: int
+) -> Extracted:
     names = {picture.name for picture in pictures}
     rows = {row.name: row for row in folder.rows(embeddings=False) if row.name in names}
     failures, same_bytes, first = {}, {}, {}
@@ -243,6 +249,7 @@ def _summary(folder: CacheFolder, pictures: Sequence[Picture], n_new: int) -> Ex
     return Extracted(
         folder.encoder,
         folder.is_augmented,
+        n_decoded,
         folder.path,
         n_dims,
         n_new,

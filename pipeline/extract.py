@@ -145,6 +145,11 @@ def main(argv: list[str] | None = None) -> int:
     chosen = vars(arguments)
     as_json = chosen.pop("json")
     database, done = run_extract(**chosen)
+    passes = {item.augmented: item for item in done}
+    for item in passes.values():
+        if item.n_decoded:
+            encoders = sum(other.augmented == item.augmented for other in done)
+            cli.say(f"{item.n_decoded} files decoded, for {encoders} encoder{'s' * (encoders > 1)}")
     if as_json:
         cli.print_json([_as_json(database, item) for item in done])
     else:
@@ -185,6 +190,7 @@ def _as_json(database: Database, item: Extracted) -> dict:
         "db": database.name,
         "encoder": item.encoder,
         "augmented": item.augmented,
+        "decoded": item.n_decoded,
         "pictures": item.n_cached,
         "new": item.n_new,
         "failed": item.failures,

@@ -1,8 +1,5 @@
 """The cache: keys that follow every cause of a number, shards that are whole or made again."""
 
-import dataclasses
-import json
-import os
 
 import h5py
 import numpy as np
@@ -10,19 +7,16 @@ import pytest
 from conftest import write_pictures
 
 import features
-from features.cache import settings as settings_module
 from features.cache.folder import CacheFolder, ShardWriter
 from features.cache.load import cached_encoders, cached_sets
-from features.cache.settings import key_of, settings_of
+from features.cache.settings import settings_of
 from features.cache.shards import OK, Row, decode_shard, encode_shard
 from features.decode import FileFacts
-from features.encoders import ENCODERS
 from features.engine import Picture
 from features.errors import InputError, UsageError
 from features.extract import extract
 from features.files import read_json, sha256
-from features.names import Request, parse
-from features.weights import WeightFile
+from features.names import parse
 
 NAMES = ["b.png", "ä/图片 1.png", "a+b [c].png", "a.png"]
 
@@ -43,93 +37,6 @@ def same(ours: Row, expected: Row) -> bool:
     if (ours.name, ours.facts, ours.status) != (expected.name, expected.facts, expected.status):
         return False
     return ours.status != OK or np.array_equal(ours.result, expected.result)
-
-
-# --- the key
-
-
-def request_with(**changes) -> Request:
-    """The request for nss with some fields of its record changed."""
-    request = parse("nss")[0]
-    return dataclasses.replace(request, encoder=dataclasses.replace(request.encoder, **changes))
-
-
-def key(request, folder, **options):
-    """The key of a request under some options."""
-    return key_of(settings_of(request, folder, **options))
-
-
-def test_key_is_stable(tmp_path):
-    """The same settings give the same key: 12 hexadecimal digits, wherever they are asked for."""
-    first = key(parse("nss")[0], tmp_path)
-    assert first == key(parse("nss")[0], tmp_path / "elsewhere")
-    assert len(first) == 12 and int(first, 16) >= 0
-
-
-def test_key_follows_what_can_change_a_number(tmp_path, monkeypatch):
-    """Version, views, width, precision, variant, decoding and engine each make another key."""
-    request = parse("nss")[0]
-    keys = [
-        key(request, tmp_path),
-        key(request_with(version=2), tmp_path),
-        key(request_with(views={"picture": "centre"}), tmp_path),
-        key(request_with(n_dims=lambda options: 37), tmp_path),
-        key(request_with(name="nss2"), tmp_path),
-        key(request_with(precisions=("fp32", "bf16")), tmp_path, precision="bf16"),
-        key(request, tmp_path, variant="512x384"),
-    ]
-    for name in ("DECODING", "ENGINE"):
-        with monkeypatch.context() as patch:
-            patch.setattr(settings_module, name, "another")
-            keys.append(key(request, tmp_path))
-    assert len(set(keys)) == len(keys)
-    assert key(request, tmp_path) == keys[0]
-
-
-def test_key_follows_nothing_else(tmp_path):
-    """What only describes an encoder, or what it could also do, leaves its key."""
-    changes = {"summary": "x", "paper": "x", "licence": "x", "seen": ("x",)}
-    other = request_with(**changes, precisions=("fp32", "bf16"))
-    assert key(other, tmp_path) == key(parse("nss")[0], tmp_path)
-
-
-def test_key_follows_weights_and_options(tmp_path):
-    """Another weight file or option is another key; the file's place and time are not."""
-    file = tmp_path / "quality_aware_r50.pth"
-    file.write_bytes(b"one")
-    names = ("", "[scales=1]", "[head]", "[head,scales=1]")
-    keys = [key(parse(f"reiqa-quality{name}")[0], tmp_path) for name in names]
-    assert len(set(keys)) == len(keys)
-    copy = tmp_path / "other" / "re-iqa_ckpts" / file.name
-    copy.parent.mkdir(parents=True)
-    copy.write_bytes(b"one")
-    os.utime(copy, (0, 0))
-    assert key(parse("reiqa-quality")[0], tmp_path / "other") == keys[0]
-    copy.write_bytes(b"two")
-    assert key(parse("reiqa-quality")[0], tmp_path / "other") != keys[0]
-
-
-def test_a_default_spelled_out_is_the_same_key(tmp_path):
-    """Two spellings of one request share a folder."""
-    (tmp_path / "quality_aware_r50.pth").write_bytes(b"one")
-    texts = ("reiqa-quality", "reiqa-quality[scales=1.0:0.50,head=no]")
-    assert len({key(parse(text)[0], tmp_path) for text in texts}) == 1
-
-
-def test_unknown_precision(tmp_path):
-    """A precision that an encoder does not offer is an error of usage."""
-    with pytest.raises(UsageError, match="--precision fp8: nss offers fp32"):
-        settings_of(parse("nss")[0], tmp_path, precision="fp8")
-
-
-def test_settings_are_readable_json(tmp_path):
-    """settings.json says what the numbers depend on, and is what the key is made of."""
-    folder = CacheFolder.create(tmp_path, "db", settings_of(parse("nss")[0], tmp_path))
-    stored = json.loads((folder.path / "settings.json").read_text(encoding="utf-8"))
-    assert stored["encoder"] == folder.encoder == "nss"
-    assert stored["n_dims"] == 36
-    assert key_of(stored) == folder.path.name == folder.key
-    assert folder.path == tmp_path / "db" / "nss" / folder.key
 
 
 # --- shards
@@ -390,17 +297,6 @@ def test_a_shard_closes_after_a_minute(tmp_path, monkeypatch):
     now[0] = 61.0
     writer.add(rows_of(["c", "d"]))
     assert [entry["rows"] for entry in folder.shards()] == [4]
-
-
-@pytest.mark.parametrize("name", ENCODERS)
-def test_every_encoder_has_json_settings(tmp_path, monkeypatch, name):
-    """Whatever is in the table goes into settings.json and comes back under the same key."""
-    file = tmp_path / "weights"
-    file.write_bytes(b"x")
-    monkeypatch.setattr(WeightFile, "find", lambda self, weights: file)
-    settings = settings_of(parse(name)[0], tmp_path)
-    folder = CacheFolder.create(tmp_path, "db", settings)
-    assert CacheFolder(folder.path).settings == json.loads(json.dumps(settings))
 
 
 def test_a_key_that_nothing_has_is_refused(tmp_path):
