@@ -172,7 +172,7 @@ def _rows(
 ) -> list[Row]:
     """Embed the decoded pictures of one block; the rows come back in the order of the block."""
     results = {}
-    side, prompted = loaded.min_side, loaded.prompted
+    side, most, prompted = loaded.min_side, loaded.request.encoder.max_pixels, loaded.prompted
     shapes: dict[tuple, list[tuple[Picture, np.ndarray]]] = {}
     for picture, pixels, _ in pictures:
         if isinstance(pixels, str):
@@ -183,6 +183,11 @@ def _rows(
             height, width = pixels.shape[:2]
             results[picture.name] = (
                 f"{width}x{height} is too small: {loaded.name} needs {side}x{side}"
+            )
+        elif most is not None and pixels.shape[0] * pixels.shape[1] > most:
+            height, width = pixels.shape[:2]
+            results[picture.name] = (
+                f"{width}x{height} is beyond what {loaded.name} takes ({most / 1e6:g} megapixels)"
             )
         else:
             shapes.setdefault(pixels.shape, []).append((picture, pixels))

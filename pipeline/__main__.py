@@ -4,6 +4,7 @@ COMMANDS = {
     "extract": "pictures of a database, folder or CSV to the cache of embeddings",
     "fit": "tune and judge heads on cached embeddings, over ten folds",
     "score": "score pictures with a run's head",
+    "weights": "which encoder needs which weight file; list, verify, import, fetch",
 }
 
 

@@ -15,8 +15,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from features.files import locked, read_json, write_atomic, write_json
+from features.names import parse
+from features.weights import seen_by
 from pipeline import splits
 from pipeline.data import Data
+from pipeline.databases import aliases
 from pipeline.plots import scatter
 from pipeline.runs import point_latest, provenance, run_folder, write_head
 from regressors import REGRESSORS
@@ -198,10 +201,17 @@ def _summary(data, settings, per_fold, judged, n_groups, tuned) -> dict:
         "trials": settings["trials"],
         "augmented": settings.get("augmented", 0),
         "keys": data.keys,
+        "seen_by": _seen_by(settings),
         "protocol": "nested: ten group-disjoint 80/20 folds, five inner folds, median over folds",
         "note": data.database.note,
         "versions": provenance(),
     }
+
+
+def _seen_by(settings: dict) -> list[str]:
+    """Return the encoders that were trained on the very database that they are judged on."""
+    encoders = [request.encoder for request in parse(settings["features"])]
+    return seen_by(encoders, settings["db"], aliases(settings["db"]))
 
 
 def _head_facts(data: Data, settings: dict, tuned, train: np.ndarray, result: dict) -> dict:

@@ -74,7 +74,13 @@ def _notes(result: dict) -> list[str]:
         if result.get("augmented")
         else ""
     )
-    return [result["note"], few, more, *_edges(result)]
+    seen = (
+        f"{result['db']} {result['features']}: {', '.join(result['seen_by'])} was trained on this "
+        "database: expect less on pictures that it has not seen"
+        if result.get("seen_by")
+        else ""
+    )
+    return [result["note"], few, more, seen, *_edges(result)]
 
 
 def _edges(result: dict) -> list[str]:

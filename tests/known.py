@@ -4,6 +4,7 @@ Every tensor is a function of its own name and shape, so that any network can be
 """
 
 import json
+import string
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -91,8 +92,65 @@ def write_reiqa(folder: Path) -> None:
         torch.save({"model": known_state(layout, f"{branch}:")}, folder / filename)
 
 
+def write_uiqa(folder: Path) -> None:
+    """UIQA's three networks and head; the tables of window positions are Swin-T's own."""
+    torch = pytest.importorskip("torch")
+    swin = pytest.importorskip("torchvision").models.swin_t(weights=None).state_dict()
+    state = known_state(
+        layout_of("uiqa"), integers=lambda key, shape: swin[key.partition(".")[2]].numpy()
+    )
+    torch.save(state, folder / "UIQA.pth")
+
+
+def write_promptiqa(folder: Path) -> None:
+    """PromptIQA's network, as DistributedDataParallel named it."""
+    torch = pytest.importorskip("torch")
+    state = known_state(layout_of("promptiqa", "state_dict"))
+    torch.save({"state_dict": state}, folder / "best_model.pth.tar")
+
+
+# Words with their numbers in bert-base-uncased: those of the reference prompts, and every letter as
+# the beginning of a word. The letters inside of words have other numbers there.
+VOCABULARY = {
+    **{"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102, "[MASK]": 103},
+    **{"of": 1997, "man": 2158, "statue": 6231, "su": 10514, "tray": 11851},
+    **{letter: 1037 + n for n, letter in enumerate(string.ascii_lowercase)},
+    **{f"##{letter}": 20000 + n for n, letter in enumerate(string.ascii_lowercase)},
+}
+
+
+def write_imagereward(folder: Path) -> None:
+    """ImageReward's network, converted as CLIP's, and few words in as many lines as BERT has."""
+    save_file = pytest.importorskip("safetensors.torch").save_file
+    tokens = [f"[unused{number}]" for number in range(30522)]
+    for token, number in VOCABULARY.items():
+        tokens[number] = token
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
+    places = {"integers": lambda key, shape: np.arange(shape[-1])[None]}
+    state = known_state(layout_of("imagereward"), "imagereward:", **places)
+    save_file(state, folder / "ImageReward.safetensors")
+
+
+def write_clip(folder: Path) -> None:
+    """CLIP's RN50, converted: a file called RN50.pt would have to be the published one."""
+    save_file = pytest.importorskip("safetensors.torch").save_file
+    save_file(known_state(layout_of("clip_rn50"), "clip:"), folder / "RN50.safetensors")
+
+
+def write_ipiqa(folder: Path) -> None:
+    """IP-IQA's network with its text tower and its head of two outputs."""
+    torch = pytest.importorskip("torch")
+    state = known_state(layout_of("ipiqa"), "ipiqa:")
+    torch.save({"model": state, "epoch": 99}, folder / "checkpoint_best.pth")
+
+
 # encoder -> what writes its files, in the published layout, into a folder
 WRITERS: dict[str, Callable[[Path], None]] = {
     "reiqa-quality": write_reiqa,
     "reiqa-content": write_reiqa,
+    "uiqa": write_uiqa,
+    "promptiqa": write_promptiqa,
+    "imagereward": write_imagereward,
+    "clip": write_clip,
+    "ipiqa": write_ipiqa,
 }

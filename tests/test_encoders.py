@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 
 from features.encoders import ENCODERS  # noqa: E402 - only where torch is
 from features.engine import load_encoder  # noqa: E402
+from features.errors import UsageError  # noqa: E402
 from features.names import parse  # noqa: E402
 from features.weights import load_state  # noqa: E402
 
@@ -38,6 +39,41 @@ def test_reiqa_is_the_published_code(reiqa_weights, golden, branch):
         encoder = load_encoder(parse(f"reiqa-{branch}{options}")[0], reiqa_weights)
         expected = numbers[f"{branch}_{array}"]
         assert same(encoder.encode(image), expected)
+
+
+@pytest.mark.slow
+def test_re_iqa_s_levels_are_torchvision_s_stages(reiqa_weights):
+    """Mean and deviation of each stage without the stem, then the final vector; at each size."""
+    torchvision = pytest.importorskip("torchvision")
+    from torchvision.models.feature_extraction import create_feature_extractor
+
+    network = torchvision.models.resnet50(weights=None)
+    state = load_state(reiqa_weights / REIQA_FILES["quality"])["model"]
+    start = "module.encoder."
+    state = {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}
+    network.load_state_dict(state, strict=False)
+    stages = [f"layer{stage}" for stage in range(1, 5)]
+    extractor = create_feature_extractor(network.eval(), [*stages, "flatten"])
+    one, expected = picture(2, 90, 70), []
+    for size in ((90, 70), (45, 35)):
+        view = Image.fromarray(one).resize(size, Image.Resampling.BICUBIC)
+        batch = torch.from_numpy(np.array(view)).permute(2, 0, 1)[None].float() / 255
+        with torch.inference_mode():
+            *maps, final = extractor(batch).values()
+        for level in (m.numpy().astype(np.float64) for m in maps):
+            expected += [level.mean((2, 3)), level.std((2, 3))]
+        expected.append(final.numpy())
+    encoder = load_encoder(parse("reiqa-quality[pool=levels]")[0], reiqa_weights)
+    ours = encoder.encode(one[None])
+    assert ours.shape[1] == encoder.request.encoder.n_dims(encoder.request.values) == 19456
+    assert close(ours, np.concatenate(expected, axis=1))
+
+
+def test_re_iqa_s_head_takes_no_levels():
+    """One line, as soon as the width is asked for."""
+    request = parse("reiqa-content[head,pool=levels]")[0]
+    with pytest.raises(UsageError, match=r"reiqa\[head,pool=levels\].*leave out head"):
+        request.encoder.n_dims(request.values)
 
 
 @pytest.mark.slow

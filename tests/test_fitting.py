@@ -1,5 +1,6 @@
 """Runs: the same again without work, and after a kill the same numbers."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,11 +16,13 @@ import scipy.stats
 from conftest import ROOT
 
 import pipeline
+from features.encoders import ENCODERS
 from features.errors import InputError
 from pipeline import fitting
 from pipeline.data import Data
 from pipeline.databases.table import Target
 from pipeline.fitting import fit_run
+from pipeline.results import result_table
 from pipeline.runs import find_run, read_head
 from pipeline.tables import CachedTable
 from regressors.heads import HEADS
@@ -171,3 +174,17 @@ def test_load_needs_a_cache(own_home):
     """pipeline.load of what was never extracted says which command to run."""
     with pytest.raises(InputError, match=r"pipeline.extract --db pcuid"):
         pipeline.load("pcuid", "nss")
+
+
+def test_an_encoder_that_has_seen_the_database_is_named(tmp_path, monkeypatch):
+    """In the result, and below the table; by whatever name the database goes."""
+    seen = dataclasses.replace(ENCODERS["nss"], seen=("KonIQ-10k",))
+    monkeypatch.setitem(ENCODERS, "nss", seen)
+    plain = data()
+    _, result = fit_run(plain, "nss", "ridge", tmp_path, trials=2)
+    assert result["seen_by"] == []
+    assert "was trained on" not in result_table([result])
+    koniq = plain._replace(database=dataclasses.replace(plain.database, name="koniq"))
+    _, result = fit_run(koniq, "nss", "ridge", tmp_path, trials=2)
+    assert result["seen_by"] == ["nss"]
+    assert "nss was trained on this database" in result_table([result])

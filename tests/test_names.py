@@ -50,7 +50,7 @@ def test_a_group_is_its_members():
     requests = parse("reiqa[head,scales=1]")
     assert [request.encoder.name for request in requests] == ["reiqa-quality", "reiqa-content"]
     assert [request.suffix for request in requests] == ["[head,scales=1]"] * 2
-    assert requests[0].values == {"head": "yes", "scales": "1"}
+    assert requests[0].values == {"head": "yes", "pool": "last", "scales": "1"}
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -1,12 +1,25 @@
 """Weight files: found, read without running what they hold, and checked against the network."""
 
+import dataclasses
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from features.encoders.base import Encoder
+from features.encoders.nss import NSS
 from features.errors import InputError
-from features.weights import MissingWeights, WeightFile, fill, load_state, weight_sha256
+from features.weights import (
+    MissingWeights,
+    WeightFile,
+    WrongLayout,
+    fill,
+    load_state,
+    seen_by,
+    weight_sha256,
+    what_else,
+)
 
 torch = pytest.importorskip("torch")
 
@@ -87,6 +100,57 @@ def test_state_of_either_format(tmp_path):
         assert all(torch.equal(state[key], TENSORS[key]) for key in TENSORS)
 
 
+def mapped(path) -> bool:
+    """Tell whether this process has a file mapped into its memory."""
+    return str(path) in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux lists its mappings")
+@pytest.mark.parametrize("name", ["net.pth", "net.safetensors"])
+def test_tensors_are_mapped_and_let_go(tmp_path, name):
+    """A file is not read into memory twice; once a network is filled, nothing leads to the file."""
+    from safetensors.torch import save_file
+
+    path = tmp_path / name
+    (save_file if path.suffix == ".safetensors" else torch.save)(TENSORS, path)
+    layer = torch.nn.Linear(3, 2)
+    state = load_state(path)
+    assert mapped(path)
+    fill(layer, state, path)
+    del state
+    assert not mapped(path)
+    with open(path, "r+b") as file:  # over the same bytes on the disk
+        file.write(bytes(path.stat().st_size))
+    assert torch.equal(layer.weight, TENSORS["weight"])
+
+
+def test_a_mapped_file_is_not_written_to(tmp_path):
+    """What is done to the tensors stays in memory."""
+    torch.save(TENSORS, tmp_path / "a.pth")
+    before = (tmp_path / "a.pth").read_bytes()
+    load_state(tmp_path / "a.pth")["weight"].zero_()
+    assert (tmp_path / "a.pth").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"", "empty"),
+        (b"<!DOCTYPE html>", "a web page"),
+        (b"\xef\xbb\xbf\r\n  <HTML>", "a web page"),
+        (b"<?xml version='1.0'?><Error>", "a web page"),
+        (b"PK\x03\x04", ""),
+        (b"<a" + bytes(6) + b'{"__metadata__":', ""),  # safetensors, a header of 24,892 bytes
+        (b"\x80\x02}", ""),
+        (b"[CLS]\n<s>", ""),
+    ],
+)
+def test_what_a_file_is_instead(tmp_path, head, kind):
+    """A web page and an empty file are known by their first bytes, and no weight file is."""
+    (tmp_path / "a").write_bytes(head)
+    assert what_else(tmp_path / "a") == kind
+
+
 def test_plain_containers_are_read(tmp_path):
     """What training scripts store beside the tensors is no code."""
     stored = {"model": TENSORS, "epoch": 3, "lr": [0.1, 0.01], "name": "x"}
@@ -122,6 +186,25 @@ def test_fill_refuses_another_network(tmp_path, state, reason):
     assert torch.equal(layer.weight, before)
 
 
+def test_fill_tells_more_to_those_who_ask(tmp_path):
+    """A line for each kind, with the first five keys and how many more; shapes beside them."""
+    network = torch.nn.Sequential(*(torch.nn.Linear(1, 1) for _ in range(4)))
+    state = {f"x{index}": torch.ones(1) for index in range(3)}
+    state |= {"0.weight": torch.ones(2, 3), "0.bias": "text", "1.weight": torch.ones(())}
+    with pytest.raises(WrongLayout) as error:
+        fill(network, state, tmp_path / "a.pth")
+    path = f"{tmp_path}/a.pth: of 8 tensors, "
+    assert error.value.details == (
+        f"{path}5 missing: 1.bias, 2.bias, 2.weight, 3.bias, 3.weight",
+        f"{path}3 extra: x0, x1, x2",
+        f"{path}3 of another shape: 0.bias is no tensor, expected 1, 0.weight 2x3, expected 1x1, "
+        "1.weight a single number, expected 1x1",
+    )
+    with pytest.raises(WrongLayout, match="more") as error:
+        fill(network, {}, tmp_path / "a.pth")
+    assert error.value.details[0].endswith("1.weight, 2.bias and 3 more")
+
+
 FILE = WeightFile("net.pth", "https://example.org/net", folders=("", "sub"))
 
 
@@ -131,6 +214,19 @@ def test_missing_file(tmp_path):
         FILE.find(tmp_path)
     for text in ("net.pth", str(tmp_path), "https://example.org/net", "content-lite"):
         assert text in str(error.value)
+
+
+def test_missing_file_with_an_address(tmp_path):
+    """The command that fetches it is named first."""
+    file = dataclasses.replace(FILE, url="https://example.org/net.pth")
+    with pytest.raises(MissingWeights, match=r"python -m pipeline.weights fetch does it.*/net"):
+        file.find(tmp_path)
+
+
+def test_a_file_that_cannot_be_converted(tmp_path):
+    """A text file is only looked for under its own name."""
+    file = WeightFile("vocab.txt", "x", also=("v.json",))
+    assert file.places(tmp_path) == [tmp_path / "vocab.txt", tmp_path / "v.json"]
 
 
 def test_search_order(tmp_path):
@@ -178,3 +274,44 @@ def test_sha256_follows_the_content(tmp_path):
     path.write_bytes(b"abd")
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
     assert weight_sha256(path) != first
+
+
+def record(name: str, *seen: str) -> Encoder:
+    """An encoder trained on some databases."""
+    return dataclasses.replace(NSS, name=name, seen=seen)
+
+
+@pytest.mark.parametrize(
+    ("seen", "database", "same"),
+    [
+        ("KonIQ-10k", "koniq", True),
+        ("KonIQ-10k", "KONIQ10K", True),
+        ("koniq", "KonIQ-10k", True),
+        ("AGIQA-3k", "agiqa3k", True),
+        ("AGIQA-3k", "agiqa1k", False),
+        ("AGIQA", "agiqa1k", True),  # which one is not said
+        ("TID2013", "tid2013", True),
+        ("TID2013", "tid", True),
+        ("TID2008", "tid2013", False),
+        ("KADIS-700k", "kadid10k", False),
+        ("KADID-10k", "kadid", True),
+        ("LIVE", "flive", False),
+        ("LIVE", "live", True),
+        ("LIVE Challenge", "live", False),
+        ("UHD-IQA", "uhdiqa", True),
+        ("ImageNet", "imagenet1k", True),
+        ("LAION-2B", "laion400m", False),
+        ("2013", "2014", False),
+        ("AVA", "own-ava", False),
+    ],
+)
+def test_seen_by(seen, database, same):
+    """Names of one database match however they are written; others do not."""
+    assert seen_by([record("a", "COCO", seen)], database) == ["a"] * same
+
+
+def test_seen_by_an_alias():
+    """The caller knows what else a database is called; every encoder that has seen it is named."""
+    encoders = [record("a", "LIVE Challenge"), record("b", "CLIVE"), record("c", "LIVE"), NSS]
+    assert seen_by(encoders, "clive", ["livec", "live challenge"]) == ["a", "b"]
+    assert seen_by(encoders, "pcuid") == []

@@ -38,6 +38,7 @@ def settings_of(
         raise UsageError(
             f"--precision {precision}: {encoder.name} offers {', '.join(encoder.precisions)}"
         )
+    n_dims = encoder.n_dims(request.values)  # refuses options that do not go together
     files = {file.filename: file.find(weights) for file in encoder.files(request.values)}
     return {
         "encoder": request.name,
@@ -49,7 +50,7 @@ def settings_of(
         "engine": ENGINE,
         "decoding": DECODING,
         "variant": variant,
-        "n_dims": encoder.n_dims(request.values),
+        "n_dims": n_dims,
     }
 
 

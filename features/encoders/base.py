@@ -88,6 +88,8 @@ class Encoder:
     build : (options, role of a weight file -> its path, torch's name of the device) -> the
         encoding function
     min_side : the smallest width and height, in pixels, that it can take, given its options
+    max_pixels : the most pixels of a picture that it can take in some 4 GB of memory; None where
+        its views are of one size or go through in tiles
     weights : the files it may need; which ones, the options decide (see `files`)
     prompted : options -> whether every picture needs a text
     few_shot : as `build`, for networks that score by a few rated pictures: the function that it
@@ -110,6 +112,7 @@ class Encoder:
     few_shot: Callable[[Mapping[str, str], Mapping[str, Path], str], Callable] | None = None
     prompted: Callable[[Mapping[str, str]], bool] = lambda options: False
     seen: tuple[str, ...] = ()
+    max_pixels: int | None = None
     precisions: tuple[str, ...] = ("fp32",)
 
     def files(self, options: Mapping[str, str]) -> tuple[WeightFile, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from features.encoders.base import SCALES, Encode, Encoder, Option, parse_scales
 from features.errors import InputError
+from features.tiles import TILED
 from features.views import smallest_side
 from features.weights import WeightFile, fill, load_state
 
@@ -23,7 +24,7 @@ def _dims(options: Mapping[str, str]) -> int:
 
 
 def _build(options: Mapping[str, str], files: Mapping[str, Path], device: str) -> Encode:
-    import torch  # here: the table of encoders is read where torch is not
+    import torch  # here and below: the table of encoders is read where torch is not
 
     from features import networks
 
@@ -37,22 +38,30 @@ def _build(options: Mapping[str, str], files: Mapping[str, Path], device: str) -
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     fill(network, _renamed(load_state(path), network.state_dict(), path), path)
     network = network.eval().to(device, memory_format=torch.channels_last)
-    levels = options["pool"] == "levels"
+    half = (0.5, 0.5, 0.5)  # timm's normalisation for this network
+    return networks.at_scales(
+        _stages(network),
+        parse_scales(options["scales"]),
+        mean=half,
+        std=half,
+        device=device,
+        levels=options["pool"] == "levels",
+    )
 
-    def forward(batch: torch.Tensor) -> torch.Tensor:
-        parts = []
+
+def _stages(network):
+    from features import networks
+
+    def stages(batch):
         maps = network.bn1(network.conv_stem(batch))
         for index, block in enumerate(network.blocks):
             maps = block(maps)
-            if levels and index in _STAGES:
-                parts.append(networks.mean_and_std(maps))
-        parts.append(network.bn2(network.conv_head(maps)).mean((2, 3)))
-        return torch.cat(parts, dim=1)
+            if index in _STAGES:
+                yield maps
+        yield network.bn2(network.conv_head(maps))
 
-    half = (0.5, 0.5, 0.5)  # timm's normalisation for this network
-    return networks.at_scales(
-        forward, parse_scales(options["scales"]), mean=half, std=half, device=device
-    )
+    # Half of the receptive field, to the side that TensorFlow's padding leaves the longer.
+    return networks.Network(stages, strides=(2, 4, 8, 16, 32, 32), radius=425)
 
 
 def _renamed(state: Mapping, expected: Mapping, path: Path) -> dict:
@@ -80,6 +89,7 @@ CONTENT_LITE = Encoder(
         "picture": "whole",
         "resize": "pillow bicubic to (int(w*s), int(h*s))",
         "normalisation": {"mean": [0.5] * 3, "std": [0.5] * 3},
+        "tiles": TILED,
     },
     n_dims=_dims,
     build=_build,

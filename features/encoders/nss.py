@@ -23,6 +23,8 @@ _WINDOW = _window / _window.sum()
 # every local mean would include the zeros outside.
 NSS_MIN_SIDE = 4 * _WINDOW_RADIUS + 1
 NSS_DIMS = 36
+# Five float64 arrays of the picture's size at once: 40 bytes a pixel (measured), 4 GB.
+_MAX_PIXELS = 100_000_000
 
 _NEIGHBOURS = {
     "horizontal": (0, 1),
@@ -158,4 +160,5 @@ NSS = Encoder(
     n_dims=lambda options: NSS_DIMS,
     build=_build,
     min_side=lambda options: NSS_MIN_SIDE,
+    max_pixels=_MAX_PIXELS,
 )

@@ -2,13 +2,16 @@
 
 The globally averaged last stage of the whole picture at full and at half size: 2 x 2048 numbers a
 branch. The quality branch takes pixels as they are, the content branch ImageNet's normalisation.
+With `pool=levels`, the mean and the standard deviation over space of each of the four stages come
+before it, at each size; the stem is no stage.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from features.encoders.base import FLAG, SCALES, Encode, Encoder, Option, parse_scales
-from features.errors import InputError
+from features.errors import InputError, UsageError
+from features.tiles import TILED
 from features.views import smallest_side
 from features.weights import WeightFile, fill, load_state
 
@@ -17,6 +20,18 @@ _PAGE = "https://github.com/avinabsaha/ReIQA"
 _FOLDERS = ("", "re-iqa_ckpts", "reiqa_ckpts")
 _PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+_STAGES = (256, 512, 1024, 2048)
+
+
+def _dims(options: Mapping[str, str]) -> int:
+    head, levels = options["head"] == "yes", options["pool"] == "levels"
+    if head and levels:
+        raise UsageError(
+            "reiqa[head,pool=levels]: the head takes the final vector alone; leave out head or "
+            "pool=levels"
+        )
+    width = 128 if head else _STAGES[-1] + (2 * sum(_STAGES) if levels else 0)
+    return width * len(parse_scales(options["scales"]))
 
 
 def _build(normalisation: Mapping[str, tuple[float, ...]]):
@@ -26,24 +41,45 @@ def _build(normalisation: Mapping[str, tuple[float, ...]]):
 
         from features import networks
 
+        _dims(options)  # refuses what does not go together
         path = files["network"]
         encoder_state, head_state = _split(load_state(path), path)
         encoder = torchvision.models.resnet50(weights=None)
         encoder.fc = torch.nn.Identity()
         fill(encoder, encoder_state, path)
-        network = encoder
+        parts = [encoder]
         if options["head"] == "yes":
             head = torch.nn.Sequential(
                 torch.nn.Linear(2048, 2048), torch.nn.ReLU(), torch.nn.Linear(2048, 128)
             )
             fill(head, head_state, path)
-            network = torch.nn.Sequential(encoder, head, networks.UnitLength())
-        network = network.eval().to(device, memory_format=torch.channels_last)
+            parts += [head, networks.UnitLength()]
+        encoder, *head = (
+            part.eval().to(device, memory_format=torch.channels_last) for part in parts
+        )
         return networks.at_scales(
-            network, parse_scales(options["scales"]), device=device, **normalisation
+            _stages(encoder, torch.nn.Sequential(*head)),
+            parse_scales(options["scales"]),
+            device=device,
+            levels=options["pool"] == "levels",
+            **normalisation,
         )
 
     return build
+
+
+def _stages(encoder, head):
+    from features import networks
+
+    def stages(batch):
+        maps = encoder.maxpool(encoder.relu(encoder.bn1(encoder.conv1(batch))))
+        for layer in (encoder.layer1, encoder.layer2, encoder.layer3, encoder.layer4):
+            maps = layer(maps)
+            yield maps
+        yield maps  # the final vector is their mean
+
+    # torchvision's receptive field is 427 pixels wide: it strides in the 3x3 of each block.
+    return networks.Network(stages, strides=(4, 8, 16, 32, 32), radius=213, head=head)
 
 
 def _split(checkpoint: Mapping, path: Path) -> tuple[dict, dict]:
@@ -78,14 +114,17 @@ def _record(branch: str, filename: str, normalisation: Mapping, seen: tuple[str,
             "picture": "whole",
             "resize": "pillow bicubic to (int(w*s), int(h*s))",
             "normalisation": {key: list(value) for key, value in normalisation.items()},
+            "tiles": TILED,
         },
-        n_dims=lambda options: (
-            (128 if options["head"] == "yes" else 2048) * len(parse_scales(options["scales"]))
-        ),
+        n_dims=_dims,
         build=_build(normalisation),
         min_side=lambda options: smallest_side(parse_scales(options["scales"])),
         weights=(WeightFile(filename, _PAGE, _FOLDERS),),
-        options={"head": Option("no", FLAG), "scales": SCALES},
+        options={
+            "head": Option("no", FLAG),
+            "pool": Option("last", ("last", "levels")),
+            "scales": SCALES,
+        },
         seen=seen,
     )
 

@@ -17,6 +17,7 @@ __all__ = [
     "Database",
     "Known",
     "Target",
+    "aliases",
     "cache_name",
     "known_name",
     "locate",
@@ -47,6 +48,11 @@ def known_name(db: str) -> str | None:
     """Return the table's name for what a user typed, or None."""
     text = db.lower()
     return next((n for n, known in DATABASES.items() if text in (n, *known.aliases)), None)
+
+
+def aliases(name: str) -> tuple[str, ...]:
+    """Return the other names of a database; none for a user's own."""
+    return DATABASES[name].aliases if name in DATABASES else ()
 
 
 def cache_name(db: str) -> str:
