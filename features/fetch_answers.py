@@ -36,6 +36,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows to http and https only: a server cannot point at files of this machine."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
+        """Return the request for the new address, with the headers of the first."""
         if urlsplit(newurl).scheme not in ("http", "https"):
             raise InputError(f"{req.full_url} leads to {newurl}, which is not followed")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
