@@ -163,7 +163,8 @@ def load_state(path: Path) -> Mapping:
             "run): download it again from its official page"
         ) from error
     except Exception as error:  # what the readers raise on foreign bytes is no fixed list
-        reason = next(iter(str(error).splitlines()), "it ends too early")  # EOFError says nothing
+        # the first sentence will do; EOFError says nothing
+        reason = next(iter(str(error).splitlines()), "it ends too early").partition(". ")[0]
         raise InputError(
             f"{path} cannot be read as weights ({reason}): download it again"
         ) from error
