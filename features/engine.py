@@ -207,7 +207,9 @@ def _embed_batch(
     try:
         if names not in shared:
             prompts = [picture.prompt for picture, _ in group]
-            shared[names] = Batch(np.stack([pixels for _, pixels in group]), prompts)
+            pixels = [pixels for _, pixels in group]
+            # a large picture comes alone, and is not copied
+            shared[names] = Batch(np.stack(pixels) if len(pixels) > 1 else pixels[0][None], prompts)
         embeddings = loaded.encode(shared[names])
     except (MemoryError, RuntimeError) as error:
         # torch reports a lack of memory as a RuntimeError of several texts; anything else is a bug
