@@ -1,9 +1,9 @@
 """A head from a handful of rated pictures: a Gaussian process with a linear kernel.
 
 y = m + w'z + noise, with w Gaussian: ridge regression whose penalty and scale come from the pairs
-alone, by the marginal likelihood under a weak prior, and which says how sure it is. Rasmussen and Williams, "Gaussian
-Processes for Machine Learning", 2006, equations 2.25, 2.26 and 2.30; the amplitude is integrated
-out, so that predictions follow Student's t with k - 1 degrees of freedom.
+alone, by the marginal likelihood under a weak prior, and which says how sure it is. Rasmussen and
+Williams, "Gaussian Processes for Machine Learning", 2006, equations 2.25, 2.26 and 2.30; the
+amplitude is integrated out, so that predictions follow Student's t with k - 1 degrees of freedom.
 
 The variance of a column over so few pictures says little: standardising by it alone lets chance
 rule. Every column's variance is joined by the median variance of its block of columns.

@@ -1,6 +1,5 @@
 """The cache: keys that follow every cause of a number, shards that are whole or made again."""
 
-
 import h5py
 import numpy as np
 import pytest

@@ -1,0 +1,229 @@
+"""Ridge regression on many training parts of one matrix at once, for every penalty.
+
+Golub-Kahan bidiagonalisation of the standardised training rows, started at the centred scores
+(Golub and Kahan 1965; Paige and Saunders 1982): after k steps, ridge regression within the span of
+the k basis vectors is a least-squares problem of k columns, for any penalty, and needs no more of
+the matrix. All parts step together: one product with X and one with its transpose serve all of
+them, at the processor's full speed, where one part alone would wait for memory. Each part learns
+its own mean and scale, which enter as corrections of a vector before and after a product.
+
+Only the basis is kept orthogonal; the other side need not be, since the small problem is solved by
+the singular values of the projections themselves, in float64 (Simon and Zha 2000). Squares of
+singular values are never formed, so float32 resolves penalties down to the square of its precision.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+# The smallest penalty, as a share of the largest eigenvalue of a part's X'X: below it lies noise.
+FLOOR = 1e-6
+MAX_STEPS = 300
+# Root mean squared error of predictions that counts as exact, as a share of the scores' spread.
+TOLERANCE = 1e-4
+_CHECK_EVERY = 10
+_CHUNK = 1024  # columns that are float64 at a time
+
+
+@dataclass(frozen=True)
+class Part:
+    """One training part: its rows of the matrix, and their scores."""
+
+    rows: np.ndarray
+    y: np.ndarray
+
+
+@dataclass
+class Path:
+    """The ridge regressions of one part.
+
+    Attributes
+    ----------
+    mean, scale : (p,) float64 of the training rows; a constant column has scale 1
+    y_mean : of the training scores
+    largest : the largest eigenvalue of X'X with standardised columns
+    basis : (k, p) float32, orthonormal, on standardised columns
+    projections : (k, n) float32, every row of X, standardised by this part, on the basis
+    """
+
+    part: Part
+    mean: np.ndarray
+    scale: np.ndarray
+    y_mean: float
+    basis: np.ndarray
+    projections: np.ndarray
+    largest: float = field(init=False)
+    resolved: float = np.inf  # the smallest penalty that the steps resolve
+    _singular: np.ndarray = field(init=False)
+    _right: np.ndarray = field(init=False)
+    _target: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        seen = self.projections[:, self.part.rows].astype(float).T
+        left, self._singular, self._right = np.linalg.svd(seen, full_matrices=False)
+        self._target = left.T @ (self.part.y - self.y_mean)
+        self.largest = float(self._singular[0] ** 2)
+
+    def _weights(self, alpha: float) -> np.ndarray:
+        shrunk = self._singular / (self._singular**2 + alpha)
+        return self._right.T @ (shrunk * self._target)
+
+    def predict(self, alpha: float, rows: np.ndarray) -> np.ndarray:
+        """Return the predictions of some rows of X at one penalty."""
+        return self.y_mean + self._weights(alpha) @ self.projections[:, rows]
+
+    def coefficients(self, alpha: float, columns: slice = slice(None)) -> np.ndarray:
+        """Return the coefficients of standardised columns."""
+        return self._weights(alpha) @ self.basis[:, columns]
+
+
+def paths(
+    X: np.ndarray,
+    parts: Sequence[Part],
+    floor: float = FLOOR,
+    tolerance: float = TOLERANCE,
+    max_steps: int = MAX_STEPS,
+) -> list[Path]:
+    """Return the ridge regressions of every part.
+
+    Parameters
+    ----------
+    X : (n, p) finite
+    floor : the smallest penalty to resolve, as a share of the largest eigenvalue
+    """
+    raw = X
+    mean, scale = _moments(raw, [np.arange(len(raw))])
+    X = np.empty(raw.shape, np.float32)  # one copy, in which no column is large
+    for columns in _chunks(raw):
+        X[:, columns] = (raw[:, columns].astype(float) - mean[0, columns]) / scale[0, columns]
+    means, scales = _moments(X, [part.rows for part in parts])
+    n, p = X.shape
+    mask = np.zeros((n, len(parts)), np.float32)
+    U = np.zeros((n, len(parts)), np.float32)
+    for index, part in enumerate(parts):
+        mask[part.rows, index] = 1
+        U[part.rows, index] = part.y - part.y.mean()
+    inverse = (1 / scales).astype(np.float32).T  # (p, parts)
+    shift = (means / scales).astype(np.float32).T
+
+    def forward(V):
+        """All rows, standardised by each part, times a vector of each part."""
+        return X @ (V * inverse) - (shift * V).sum(axis=0)
+
+    def backward(U):
+        return (X.T @ U) * inverse - shift * U.sum(axis=0)
+
+    steps = min(max_steps, p, min(len(part.rows) for part in parts))
+    bases = np.empty((len(parts), steps, p), np.float32)
+    projections = np.empty((len(parts), steps, n), np.float32)
+    beta = np.linalg.norm(U, axis=0)
+    U /= beta
+    diagonal, below = np.zeros((2, len(parts), steps + 1))
+    V = backward(U)
+    done = steps
+    for k in range(steps):
+        rows = np.ascontiguousarray(V.T)
+        _orthogonalise(rows, bases[:, :k])
+        diagonal[:, k] = np.linalg.norm(rows, axis=1)
+        rows /= np.maximum(diagonal[:, k], np.finfo(np.float32).tiny)[:, None]
+        bases[:, k] = rows
+        V = np.ascontiguousarray(rows.T)
+        product = forward(V)
+        projections[:, k] = product.T
+        U = product * mask - diagonal[:, k].astype(np.float32) * U
+        below[:, k] = np.linalg.norm(U, axis=0)
+        U /= np.maximum(below[:, k], np.finfo(np.float32).tiny).astype(np.float32)
+        V = backward(U) - below[:, k].astype(np.float32) * V
+        if k % _CHECK_EVERY == _CHECK_EVERY - 1 and all(
+            _left(diagonal[i], below[i], k + 1, beta[i], floor, len(parts[i].rows)) < tolerance / 10
+            for i in range(len(parts))
+        ):
+            done = k + 1
+            break
+    found = [
+        Path(
+            part,
+            mean[0] + scale[0] * means[i],
+            scale[0] * scales[i],
+            float(part.y.mean()),
+            bases[i, :done],
+            projections[i, :done],
+        )
+        for i, part in enumerate(parts)
+    ]
+    _resolve(raw, found, floor, tolerance)
+    return found
+
+
+def _resolve(X: np.ndarray, found: Sequence[Path], floor: float, tolerance: float) -> None:
+    """Find the smallest penalty that each path resolves, by its residual in float64.
+
+    With r the residual of the normal equations, the training rows' predictions are off by at most
+    |r| / (2 sqrt(alpha)) in norm.
+    """
+    shares = floor * 10.0 ** np.arange(0, 8)
+    errors = np.zeros((X.shape[0], len(found), len(shares)))
+    alphas = np.array([path.largest for path in found])[:, None] * shares
+    for i, path in enumerate(found):
+        for j, alpha in enumerate(alphas[i]):
+            errors[path.part.rows, i, j] = path.part.y - path.predict(alpha, path.part.rows)
+    flat = errors.reshape(len(X), -1)
+    squares = np.zeros(alphas.shape)
+    for columns in _chunks(X):
+        products = (X[:, columns].astype(float).T @ flat).reshape(-1, *alphas.shape)
+        for i, path in enumerate(found):
+            mean, scale = path.mean[columns, None], path.scale[columns, None]
+            gradient = (products[:, i] - mean * errors[:, i].sum(axis=0)) / scale
+            weights = [path.coefficients(alpha, columns) for alpha in alphas[i]]
+            squares[i] += ((gradient - alphas[i] * np.stack(weights, axis=1)) ** 2).sum(axis=0)
+    for i, path in enumerate(found):
+        spread = path.part.y.std() * np.sqrt(len(path.part.y))
+        bad = np.sqrt(squares[i] / alphas[i]) / 2 / spread > tolerance
+        # the smallest one above all that are not resolved
+        worst = int(np.flatnonzero(bad).max(initial=-1))
+        path.resolved = alphas[i, worst + 1] if worst + 1 < len(shares) else np.inf
+        if worst < 0:
+            path.resolved = 0.99 * path.resolved  # the floor itself is well inside
+
+
+def _chunks(X: np.ndarray) -> list[slice]:
+    """Return the columns in pieces that are float64 at a time."""
+    return [slice(start, start + _CHUNK) for start in range(0, X.shape[1], _CHUNK)]
+
+
+def _orthogonalise(rows: np.ndarray, bases: np.ndarray) -> None:
+    """Take from each of the (parts, p) rows what lies in its (parts, k, p) basis, in place."""
+    for row, basis in zip(rows, bases, strict=True):
+        for _ in range(2):  # once more where much of it was taken away: rounding stays behind
+            before = row @ row
+            row -= (basis @ row) @ basis
+            if row @ row > 0.5 * before:
+                break
+
+
+def _left(diagonal, below, k, beta, floor, n) -> float:
+    """Estimate the error that is left after k steps at the floor, over the scores' spread."""
+    B = np.zeros((k + 1, k))
+    B[np.arange(k), np.arange(k)] = diagonal[:k]
+    B[np.arange(1, k + 1), np.arange(k)] = below[:k]
+    left, singular, right = np.linalg.svd(B, full_matrices=False)
+    alpha = floor * singular[0] ** 2
+    last = right[:, -1] @ (singular / (singular**2 + alpha) * left[0])
+    # the residual of the normal equations, with the next diagonal taken as large as this one
+    residual = beta * diagonal[k - 1] * below[k - 1] * abs(last)
+    return residual / (2 * np.sqrt(alpha)) / beta
+
+
+def _moments(X: np.ndarray, parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return (parts, p) means and scales of the columns over the rows of each part, in float64."""
+    means, scales = np.empty((2, len(parts), X.shape[1]))
+    for columns in _chunks(X):
+        chunk = X[:, columns].astype(float)
+        for index, rows in enumerate(parts):
+            part = chunk if len(rows) == len(chunk) else chunk[rows]
+            mean, scale = part.mean(axis=0), part.std(axis=0)
+            constant = scale <= max(10, len(part)) * np.finfo(float).eps * np.abs(mean)
+            means[index, columns] = mean
+            scales[index, columns] = np.where(constant, 1.0, scale)
+    return means, scales
