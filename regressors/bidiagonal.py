@@ -16,12 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.linalg import eigvalsh_tridiagonal, solveh_banded
 
 # The smallest penalty, as a share of the largest eigenvalue of a part's X'X: below it lies noise.
 FLOOR = 1e-6
 MAX_STEPS = 300
 # Root mean squared error of predictions that counts as exact, as a share of the scores' spread.
 TOLERANCE = 1e-4
+_NOTHING = 1e-6
 _CHECK_EVERY = 10
 _CHUNK = 1024  # columns that are float64 at a time
 
@@ -93,19 +95,20 @@ def paths(
     floor : the smallest penalty to resolve, as a share of the largest eigenvalue
     """
     raw = X
-    mean, scale = _moments(raw, [np.arange(len(raw))])
+    mean, scale, _ = _moments(raw, [np.arange(len(raw))])
     X = np.empty(raw.shape, np.float32)  # one copy, in which no column is large
     for columns in _chunks(raw):
         X[:, columns] = (raw[:, columns].astype(float) - mean[0, columns]) / scale[0, columns]
-    means, scales = _moments(X, [part.rows for part in parts])
+    means, scales, varying = _moments(X, [part.rows for part in parts])
     n, p = X.shape
     mask = np.zeros((n, len(parts)), np.float32)
     U = np.zeros((n, len(parts)), np.float32)
     for index, part in enumerate(parts):
         mask[part.rows, index] = 1
         U[part.rows, index] = part.y - part.y.mean()
-    inverse = (1 / scales).astype(np.float32).T  # (p, parts)
-    shift = (means / scales).astype(np.float32).T
+    # (p, parts); a column that is constant in a part is left out of it altogether
+    inverse = (varying / scales).astype(np.float32).T
+    shift = (means * varying / scales).astype(np.float32).T
 
     def forward(V):
         """All rows, standardised by each part, times a vector of each part."""
@@ -117,27 +120,25 @@ def paths(
     steps = min(max_steps, p, min(len(part.rows) for part in parts))
     bases = np.empty((len(parts), steps, p), np.float32)
     projections = np.empty((len(parts), steps, n), np.float32)
-    beta = np.linalg.norm(U, axis=0)
-    U /= beta
+    lengths = np.linalg.norm(U, axis=0)
+    U /= np.where(lengths > 0, lengths, 1)  # scores that are all alike leave nothing to fit
     diagonal, below = np.zeros((2, len(parts), steps + 1))
     V = backward(U)
     done = steps
     for k in range(steps):
         rows = np.ascontiguousarray(V.T)
         _orthogonalise(rows, bases[:, :k])
-        diagonal[:, k] = np.linalg.norm(rows, axis=1)
-        rows /= np.maximum(diagonal[:, k], np.finfo(np.float32).tiny)[:, None]
+        diagonal[:, k] = _unit(rows, diagonal.max(axis=1))
         bases[:, k] = rows
         V = np.ascontiguousarray(rows.T)
         product = forward(V)
         projections[:, k] = product.T
-        U = product * mask - diagonal[:, k].astype(np.float32) * U
-        below[:, k] = np.linalg.norm(U, axis=0)
-        U /= np.maximum(below[:, k], np.finfo(np.float32).tiny).astype(np.float32)
+        rows = (product * mask - diagonal[:, k].astype(np.float32) * U).T
+        below[:, k] = _unit(rows, diagonal.max(axis=1))
+        U = rows.T
         V = backward(U) - below[:, k].astype(np.float32) * V
         if k % _CHECK_EVERY == _CHECK_EVERY - 1 and all(
-            _left(diagonal[i], below[i], k + 1, beta[i], floor, len(parts[i].rows)) < tolerance / 10
-            for i in range(len(parts))
+            _left(diagonal[i], below[i], k + 1, floor) < tolerance / 10 for i in range(len(parts))
         ):
             done = k + 1
             break
@@ -179,7 +180,7 @@ def _resolve(X: np.ndarray, found: Sequence[Path], floor: float, tolerance: floa
             squares[i] += ((gradient - alphas[i] * np.stack(weights, axis=1)) ** 2).sum(axis=0)
     for i, path in enumerate(found):
         spread = path.part.y.std() * np.sqrt(len(path.part.y))
-        bad = np.sqrt(squares[i] / alphas[i]) / 2 / spread > tolerance
+        bad = np.sqrt(squares[i] / alphas[i]) / 2 > tolerance * spread
         # the smallest one above all that are not resolved
         worst = int(np.flatnonzero(bad).max(initial=-1))
         path.resolved = alphas[i, worst + 1] if worst + 1 < len(shares) else np.inf
@@ -192,6 +193,18 @@ def _chunks(X: np.ndarray) -> list[slice]:
     return [slice(start, start + _CHUNK) for start in range(0, X.shape[1], _CHUNK)]
 
 
+def _unit(rows: np.ndarray, largest: np.ndarray) -> np.ndarray:
+    """Scale each row to length 1 in place and return the lengths.
+
+    What is next to nothing beside the largest length so far is rounding: that part has seen all
+    that it has, and goes on with zeros.
+    """
+    lengths = np.linalg.norm(rows, axis=1)
+    alive = lengths > _NOTHING * largest
+    rows *= (alive / np.where(alive, lengths, 1)).astype(np.float32)[:, None]
+    return lengths * alive
+
+
 def _orthogonalise(rows: np.ndarray, bases: np.ndarray) -> None:
     """Take from each of the (parts, p) rows what lies in its (parts, k, p) basis, in place."""
     for row, basis in zip(rows, bases, strict=True):
@@ -202,28 +215,33 @@ def _orthogonalise(rows: np.ndarray, bases: np.ndarray) -> None:
                 break
 
 
-def _left(diagonal, below, k, beta, floor, n) -> float:
-    """Estimate the error that is left after k steps at the floor, over the scores' spread."""
-    B = np.zeros((k + 1, k))
-    B[np.arange(k), np.arange(k)] = diagonal[:k]
-    B[np.arange(1, k + 1), np.arange(k)] = below[:k]
-    left, singular, right = np.linalg.svd(B, full_matrices=False)
-    alpha = floor * singular[0] ** 2
-    last = right[:, -1] @ (singular / (singular**2 + alpha) * left[0])
-    # the residual of the normal equations, with the next diagonal taken as large as this one
-    residual = beta * diagonal[k - 1] * below[k - 1] * abs(last)
-    return residual / (2 * np.sqrt(alpha)) / beta
+def _left(diagonal: np.ndarray, below: np.ndarray, k: int, floor: float) -> float:
+    """Estimate the error that is left after k steps at the floor, over the scores' spread.
+
+    The residual of the normal equations lies in the next basis vector alone, and its length is the
+    last weight times the next two numbers of the bidiagonal, the second taken as large as this one.
+    """
+    squares = diagonal[:k] ** 2 + below[:k] ** 2
+    beside = diagonal[1:k] * below[: k - 1]
+    largest = eigvalsh_tridiagonal(squares, beside, select="i", select_range=(k - 1, k - 1))[0]
+    alpha = floor * largest
+    target = np.zeros(k)
+    target[0] = diagonal[0]
+    banded = np.stack([np.append(0, beside), squares + alpha])
+    weights = solveh_banded(banded, target)
+    return diagonal[k - 1] * below[k - 1] * abs(weights[-1]) / (2 * np.sqrt(alpha))
 
 
-def _moments(X: np.ndarray, parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return (parts, p) means and scales of the columns over the rows of each part, in float64."""
+def _moments(X: np.ndarray, parts: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Return (parts, p) means, scales, and whether a column varies, over the rows of each part."""
     means, scales = np.empty((2, len(parts), X.shape[1]))
+    varying = np.empty(means.shape, bool)
     for columns in _chunks(X):
         chunk = X[:, columns].astype(float)
         for index, rows in enumerate(parts):
             part = chunk if len(rows) == len(chunk) else chunk[rows]
             mean, scale = part.mean(axis=0), part.std(axis=0)
             constant = scale <= max(10, len(part)) * np.finfo(float).eps * np.abs(mean)
-            means[index, columns] = mean
+            means[index, columns], varying[index, columns] = mean, ~constant
             scales[index, columns] = np.where(constant, 1.0, scale)
-    return means, scales
+    return means, scales, varying

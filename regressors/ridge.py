@@ -21,7 +21,7 @@ from regressors.base import Folds, Params, Training, Tuner
 # embeddings do not know, at the ceiling next to nothing is left of the best direction.
 FLOOR, CEILING = 1e-6, 10.0
 # Up to so many rows or columns an exact decomposition is quick.
-EXACT = 1000
+EXACT = 500
 
 
 def standardiser(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
