@@ -2,14 +2,14 @@
 
 Golub-Kahan bidiagonalisation of the standardised training rows, started at the centred scores
 (Golub and Kahan 1965; Paige and Saunders 1982): after k steps, ridge regression within the span of
-the k basis vectors is a least-squares problem of k columns, for any penalty, and needs no more of
-the matrix. All parts step together: one product with X and one with its transpose serve all of
+the k basis vectors is a problem of k unknowns, for any penalty, and needs no more of the matrix.
+All parts step together: one product with X and one with its transpose serve all of
 them, at the processor's full speed, where one part alone would wait for memory. Each part learns
 its own mean and scale, which enter as corrections of a vector before and after a product.
 
-Only the basis is kept orthogonal; the other side need not be, since the small problem is solved by
-the singular values of the projections themselves, in float64 (Simon and Zha 2000). Squares of
-singular values are never formed, so float32 resolves penalties down to the square of its precision.
+Only the basis is kept orthogonal (Simon and Zha 2000); the other side need not be, since the small
+problem is made from the projections themselves, in float64. The matrix is never squared in float32,
+so that small penalties are resolved, too.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.linalg import eigvalsh_tridiagonal, solveh_banded
 
+from regressors.scaling import standardiser
+
 # The smallest penalty, as a share of the largest eigenvalue of a part's X'X: below it lies noise.
-FLOOR = 1e-6
+FLOOR = 1e-5
 MAX_STEPS = 300
 # Root mean squared error of predictions that counts as exact, as a share of the scores' spread.
 TOLERANCE = 1e-4
 _NOTHING = 1e-6
+_CONSTANT = 1e-6  # a spread that is rounding, of float32 columns of scale 1
 _CHECK_EVERY = 10
 _CHUNK = 1024  # columns that are float64 at a time
 
@@ -57,19 +60,19 @@ class Path:
     projections: np.ndarray
     largest: float = field(init=False)
     resolved: float = np.inf  # the smallest penalty that the steps resolve
-    _singular: np.ndarray = field(init=False)
-    _right: np.ndarray = field(init=False)
+    _values: np.ndarray = field(init=False)
+    _vectors: np.ndarray = field(init=False)
     _target: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        seen = self.projections[:, self.part.rows].astype(float).T
-        left, self._singular, self._right = np.linalg.svd(seen, full_matrices=False)
-        self._target = left.T @ (self.part.y - self.y_mean)
-        self.largest = float(self._singular[0] ** 2)
+        seen = self.projections[:, self.part.rows].astype(float)
+        values, self._vectors = np.linalg.eigh(seen @ seen.T)
+        self._values = np.maximum(values, 0)
+        self._target = self._vectors.T @ (seen @ (self.part.y - self.y_mean))
+        self.largest = float(self._values[-1])
 
     def _weights(self, alpha: float) -> np.ndarray:
-        shrunk = self._singular / (self._singular**2 + alpha)
-        return self._right.T @ (shrunk * self._target)
+        return self._vectors @ (self._target / (self._values + alpha))
 
     def predict(self, alpha: float, rows: np.ndarray) -> np.ndarray:
         """Return the predictions of some rows of X at one penalty."""
@@ -94,21 +97,21 @@ def paths(
     X : (n, p) finite
     floor : the smallest penalty to resolve, as a share of the largest eigenvalue
     """
-    raw = X
-    mean, scale, _ = _moments(raw, [np.arange(len(raw))])
+    raw, (n, p) = X, X.shape
     X = np.empty(raw.shape, np.float32)  # one copy, in which no column is large
+    mean, scale = np.empty((2, p))
     for columns in _chunks(raw):
-        X[:, columns] = (raw[:, columns].astype(float) - mean[0, columns]) / scale[0, columns]
-    means, scales, varying = _moments(X, [part.rows for part in parts])
-    n, p = X.shape
+        mean[columns], scale[columns] = standardiser(raw[:, columns].astype(float))
+        X[:, columns] = (raw[:, columns] - mean[columns]) / scale[columns]
     mask = np.zeros((n, len(parts)), np.float32)
     U = np.zeros((n, len(parts)), np.float32)
     for index, part in enumerate(parts):
         mask[part.rows, index] = 1
         U[part.rows, index] = part.y - part.y.mean()
-    # (p, parts); a column that is constant in a part is left out of it altogether
-    inverse = (varying / scales).astype(np.float32).T
-    shift = (means * varying / scales).astype(np.float32).T
+    means, scales, varying = _standardisers(X, mask)
+    # a column that is constant in a part is left out of it altogether
+    inverse = (varying / scales).astype(np.float32)
+    shift = (means * varying / scales).astype(np.float32)
 
     def forward(V):
         """All rows, standardised by each part, times a vector of each part."""
@@ -145,8 +148,9 @@ def paths(
     found = [
         Path(
             part,
-            mean[0] + scale[0] * means[i],
-            scale[0] * scales[i],
+            mean + scale * means[:, i],
+            # a constant column has scale 1, as everywhere
+            np.where(varying[:, i], scale * scales[:, i], 1),
             float(part.y.mean()),
             bases[i, :done],
             projections[i, :done],
@@ -163,7 +167,7 @@ def _resolve(X: np.ndarray, found: Sequence[Path], floor: float, tolerance: floa
     With r the residual of the normal equations, the training rows' predictions are off by at most
     |r| / (2 sqrt(alpha)) in norm.
     """
-    shares = floor * 10.0 ** np.arange(0, 8)
+    shares = floor * 10.0 ** np.arange(0, 6)
     errors = np.zeros((X.shape[0], len(found), len(shares)))
     alphas = np.array([path.largest for path in found])[:, None] * shares
     for i, path in enumerate(found):
@@ -232,16 +236,21 @@ def _left(diagonal: np.ndarray, below: np.ndarray, k: int, floor: float) -> floa
     return diagonal[k - 1] * below[k - 1] * abs(weights[-1]) / (2 * np.sqrt(alpha))
 
 
-def _moments(X: np.ndarray, parts: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-    """Return (parts, p) means, scales, and whether a column varies, over the rows of each part."""
-    means, scales = np.empty((2, len(parts), X.shape[1]))
-    varying = np.empty(means.shape, bool)
+def _standardisers(X: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return (p, parts) means, scales, and whether a column varies, over the rows of each part.
+
+    Parameters
+    ----------
+    X : (n, p) with columns of about mean 0 and scale 1, so that squares lose nothing
+    mask : (n, parts), 1 where a row is in a part
+    """
+    mask = mask.astype(float)
+    counts = mask.sum(axis=0)
+    means, scales = np.empty((2, X.shape[1], mask.shape[1]))
     for columns in _chunks(X):
         chunk = X[:, columns].astype(float)
-        for index, rows in enumerate(parts):
-            part = chunk if len(rows) == len(chunk) else chunk[rows]
-            mean, scale = part.mean(axis=0), part.std(axis=0)
-            constant = scale <= max(10, len(part)) * np.finfo(float).eps * np.abs(mean)
-            means[index, columns], varying[index, columns] = mean, ~constant
-            scales[index, columns] = np.where(constant, 1.0, scale)
-    return means, scales, varying
+        means[columns] = chunk.T @ mask / counts
+        squares = (chunk**2).T @ mask / counts - means[columns] ** 2
+        scales[columns] = np.sqrt(np.maximum(squares, 0))
+    varying = scales > _CONSTANT * (1 + np.abs(means))
+    return means, np.where(varying, scales, 1), varying

@@ -16,20 +16,13 @@ from sklearn.utils.validation import check_array, check_is_fitted, check_X_y
 
 from regressors import bidiagonal
 from regressors.base import Folds, Params, Training, Tuner
+from regressors.scaling import standardiser
 
 # Penalties as shares of the largest eigenvalue of X'X: below the floor lie directions that float32
 # embeddings do not know, at the ceiling next to nothing is left of the best direction.
-FLOOR, CEILING = 1e-6, 10.0
+FLOOR, CEILING = bidiagonal.FLOOR, 10.0
 # Up to so many rows or columns an exact decomposition is quick.
 EXACT = 500
-
-
-def standardiser(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and scale of every column; a constant column has scale 1 and becomes zero."""
-    mean, scale = X.mean(axis=0), X.std(axis=0)
-    # rounding leaves a constant column a spread: that of a mean over n rows grows with n
-    constant = scale <= max(10, len(X)) * np.finfo(float).eps * np.abs(mean)
-    return mean, np.where(constant, 1.0, scale)
 
 
 class Ridge(RegressorMixin, BaseEstimator):

@@ -14,7 +14,8 @@ from sklearn.preprocessing import StandardScaler
 
 from regressors import REGRESSORS
 from regressors.folds import inner_folds
-from regressors.ridge import ExactPath, Ridge, RidgeTuner, standardiser
+from regressors.ridge import ExactPath, Ridge, RidgeTuner
+from regressors.scaling import standardiser
 
 ALPHAS = [1e-2, 1.0, 1e3, 1e7]
 TOLERANCE = 1e-8
