@@ -23,10 +23,11 @@ from pipeline.databases import aliases
 from pipeline.plots import scatter
 from pipeline.runs import point_latest, provenance, run_folder, write_head
 from regressors import REGRESSORS
+from regressors.base import Training
 from regressors.errors import DataError
 from regressors.intervals import group_draws, interval, median_draws
 from regressors.metrics import MINIMUM_ROWS
-from regressors.nested import evaluate, fit_tuned, reach
+from regressors.nested import evaluate, fit_tuned, reach, tuners
 
 # Raised whenever our code changes a number of a run; part of its settings.
 VERSION = 1
@@ -112,16 +113,12 @@ def _compute(data: Data, settings: dict, folder: Path, on_trial: Callable[[], No
     storage = _journal(folder / "optuna.journal")
     group_index = {group: index for index, group in enumerate(sorted(set(table["group"])))}
     groups = np.array([group_index[group] for group in data.group])
+    X, trainings = training_parts(data, folds)
     per_fold, predictions, judged = [], [], []
-    for fold in folds:
+    for fold, tuner in zip(folds, tuners(regressor, X, trainings), strict=True):
         train, test = (splits.rows_of(data.names, part) for part in (fold.train, fold.test))
-        _check_size(fold, train, test)
-        X, y, inner = with_versions(data, train, _inner_rows(data.names, train, fold))
         tuned = fit_tuned(
-            regressor,
-            X,
-            y,
-            inner,
+            tuner,
             _study(storage, fold.name),
             settings["trials"],
             settings["seed"],
@@ -232,23 +229,30 @@ def _head_facts(data: Data, settings: dict, tuned, train: np.ndarray, result: di
     }
 
 
-def with_versions(data: Data, train: np.ndarray, inner: Sequence[tuple]) -> tuple:
-    """Return X, y and inner folds of a training part: its pictures, then versions of them.
+def training_parts(data: Data, folds: Sequence[splits.Fold]) -> tuple[np.ndarray, list[Training]]:
+    """Return the matrix of pictures, then of their distorted versions, and its training parts.
 
-    A version trains wherever its picture does, and is in no validation or test part. Without
-    distorted versions these are the pictures alone.
+    A version trains wherever its picture does, and is in no validation or test part.
     """
-    X, y = data.X[train], data.y[train]
-    if data.augmented is None:
-        return X, y, inner
-    row_of = {data.names[row]: position for position, row in enumerate(train)}
-    kept = [index for index, name in enumerate(data.augmented.originals) if name in row_of]
-    source = np.array([row_of[data.augmented.originals[index]] for index in kept], int)
-    X = np.concatenate([X, data.augmented.embeddings[kept]])
-    folds = [
-        (np.concatenate([a, len(train) + np.flatnonzero(np.isin(source, a))]), b) for a, b in inner
-    ]
-    return X, np.concatenate([y, y[source]]), folds
+    versions = data.augmented
+    originals = np.array(versions.originals if versions else [], dtype=object)
+    X = np.concatenate([data.X, versions.embeddings]) if versions else data.X
+    row_of = {name: row for row, name in enumerate(data.names)}
+    source = np.array([row_of.get(name, len(row_of)) for name in originals], int)
+    parts = []
+    for fold in folds:
+        train, test = (splits.rows_of(data.names, part) for part in (fold.train, fold.test))
+        _check_size(fold, train, test)
+        kept = np.flatnonzero(np.isin(source, train))
+        position = np.searchsorted(train, source[kept])  # of each version's picture in train
+        inner = [
+            (np.concatenate([a, len(train) + np.flatnonzero(np.isin(position, a))]), b)
+            for a, b in _inner_rows(data.names, train, fold)
+        ]
+        rows = np.concatenate([train, len(data.names) + kept])
+        y = np.concatenate([data.y[train], data.y[source[kept]]])
+        parts.append(Training(rows, y, inner, len(train)))
+    return X, parts
 
 
 def _inner_rows(names: list[str], train: np.ndarray, fold: splits.Fold) -> list[tuple]:

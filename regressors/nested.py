@@ -1,17 +1,16 @@
 """Nested evaluation: everything is learnt in the training part; the test part is scored once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import optuna
 
+from regressors.base import Training, Tuner
 from regressors.errors import DataError
 from regressors.heads import distance
 from regressors.metrics import all_metrics, fit_logistic4, srcc
 from regressors.tuning import at_edge, tune
-
-Folds = Sequence[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -32,31 +31,24 @@ class Tuned:
 
 
 def fit_tuned(
-    tuner_class: type,
-    X: np.ndarray,
-    y: np.ndarray,
-    inner: Folds,
+    tuner: Tuner,
     study: optuna.Study,
     n_trials: int,
     seed: int = 0,
     on_trial: Callable[[], None] = lambda: None,
     n_judged: int | None = None,
 ) -> Tuned:
-    """Tune on the inner folds of (X, y), then fit on all of it.
+    """Tune on the inner folds of a training part, then fit on all of it.
 
     Parameters
     ----------
-    X : (n, p); y : (n,); inner : (train, validation) indices into their rows
-    n_judged : so many leading rows are in one validation part each; the others, which are versions
-        of these, only ever train. All when not given.
+    n_judged : see `Training`; all rows when not given
 
     Raises
     ------
     DataError
-        When the inner folds do not judge each of these rows, or no head can be fitted.
+        When the inner folds do not judge each of these rows.
     """
-    check(X, y)
-    tuner = tuner_class(X, y, inner)
     params = tune(tuner, study, n_trials, seed, on_trial)
     out_of_fold = tuner.out_of_fold(params)[:n_judged]
     if np.isnan(out_of_fold).any():
@@ -66,9 +58,22 @@ def fit_tuned(
         at_edge(tuner, params),
         tuner.score(params),
         out_of_fold,
-        tuner.model(params).fit(X, y),
+        tuner.fitted(params),
         tuner.head,
     )
+
+
+def tuners(regressor: type[Tuner], X: np.ndarray, trainings: Sequence[Training]) -> Iterator[Tuner]:
+    """Check the training parts of a matrix and yield the tuner of each, in their order.
+
+    Raises
+    ------
+    DataError
+        When no head can be fitted to one of them.
+    """
+    for training in trainings:
+        check(X[training.rows], training.y)
+    return regressor.many(X, trainings)
 
 
 def evaluate(tuned: Tuned, y_train: np.ndarray, X: np.ndarray, y: np.ndarray) -> tuple:

@@ -16,7 +16,7 @@ from features.errors import InputError, UsageError
 from pipeline import splits
 from pipeline.extract import run_extract
 from pipeline.fit import run_fit
-from pipeline.fitting import _inner_rows, settings_of, with_versions
+from pipeline.fitting import _inner_rows, settings_of, training_parts
 
 
 def test_more_versions_only_add():
@@ -134,24 +134,27 @@ def with_three(n_versions: int = 3) -> features.Augmented:
 
 def test_versions_train_with_their_picture_and_are_never_judged():
     """For every fold: rows of versions come from the training part; validation has none."""
-    rated = with_three()
-    for fold in splits.draw_folds(rated.database.table, 10):
+    rated, n = with_three(), 60
+    folds = splits.draw_folds(rated.database.table, 10)
+    X, trainings = training_parts(rated, folds)
+    assert len(X) == 4 * n
+    picture_of = np.concatenate([np.arange(n), np.repeat(np.arange(n), 3)])
+    for fold, training in zip(folds, trainings, strict=True):
         train = splits.rows_of(rated.names, fold.train)
+        own = picture_of[training.rows]
+        np.testing.assert_array_equal(np.bincount(own, minlength=n)[train], 4)
+        assert set(own) == set(train)
+        assert training.n_judged == len(train)
+        np.testing.assert_array_equal(training.rows[: len(train)], train)
+        np.testing.assert_array_equal(training.y, rated.y[own])
+        np.testing.assert_allclose(
+            X[training.rows[len(train) :]], rated.X[own[len(train) :]] + 1000, rtol=1e-6
+        )
         plain = _inner_rows(rated.names, train, fold)
-        X, y, inner = with_versions(rated, train, plain)
-        assert len(X) == len(y) == 4 * len(train)
-        np.testing.assert_array_equal(X[: len(train)], rated.X[train])
-        source = np.repeat(train, 3)
-        np.testing.assert_allclose(X[len(train) :], rated.X[source] + 1000, rtol=1e-6)
-        np.testing.assert_array_equal(y[len(train) :], rated.y[source])
-        for (a, b), (plain_a, plain_b) in zip(inner, plain, strict=True):
+        for (a, b), (plain_a, plain_b) in zip(training.inner, plain, strict=True):
             np.testing.assert_array_equal(b, plain_b)
             assert len(a) == 4 * len(plain_a)
-            everything = np.concatenate(
-                [np.arange(len(train)), np.repeat(np.arange(len(train)), 3)]
-            )
-            groups = rated.group[train][everything]
-            assert not set(groups[a]) & set(groups[b])
+            assert not set(rated.group[own[a]]) & set(rated.group[own[b]])
 
 
 def test_without_versions_nothing_changes():

@@ -10,7 +10,7 @@ from regressors.errors import DataError
 from regressors.folds import inner_folds, outer_fold
 from regressors.metrics import fit_logistic4, logistic4
 from regressors.nested import Tuned, check, evaluate, fit_tuned, reach
-from regressors.ridge import RidgeTuner
+from regressors.ridge import Ridge, RidgeTuner
 
 N_TRIALS = 20
 
@@ -42,7 +42,8 @@ def planted(n: int, p: int, n_groups: int, spread: float = 0.2) -> tuple[np.ndar
 def tuned_on(X, y, groups, seed: int = 0, regressor: type = RidgeTuner) -> Tuned:
     """Tune and fit on these rows."""
     study = optuna.create_study(study_name=f"fold-{seed}", direction="maximize")
-    return fit_tuned(regressor, X, y, inner_folds(groups, seed), study, N_TRIALS)
+    check(X, y)
+    return fit_tuned(regressor(X, y, inner_folds(groups, seed)), study, N_TRIALS)
 
 
 def one_fold(X, y, groups, seed: int = 0, regressor: type = RidgeTuner) -> tuple:
@@ -90,7 +91,8 @@ def test_inner_validation_rows_have_no_say_in_the_others(name):
     X, y, groups = planted(120, 6, 30)
     folds = inner_folds(groups, 0)
     _, rows = folds[0]
-    params = {key: distribution.low for key, distribution in REGRESSORS[name].space.items()}
+    space = REGRESSORS[name](X, y, folds).space
+    params = {key: distribution.low for key, distribution in space.items()}
     moved, turned = X.copy(), y.copy()
     moved[rows[0]] *= 1e3
     turned[rows] = turned[rows][::-1]
@@ -206,7 +208,7 @@ def test_error90_is_the_conformal_rank(n):
     """Of n errors it is the ceil(.9 (n + 1))-th smallest."""
     X, y, _ = planted(n, 2, n)
     errors = np.random.default_rng(0).permutation(np.arange(1.0, n + 1))
-    model = RidgeTuner.model({"alpha": 1.0}).fit(X, y)
+    model = Ridge(1.0).fit(X, y)
     found = reach(Tuned({}, {}, 0.0, y + errors, model, "linear"), X, y)
     assert found["error90"] == pytest.approx(np.ceil(0.9 * (n + 1)))
 
@@ -231,7 +233,7 @@ def test_a_row_that_no_inner_fold_judges_is_an_error():
     folds = inner_folds(groups[:80], 0)
     study = optuna.create_study(direction="maximize")
     with pytest.raises(DataError, match="do not cover every row"):
-        fit_tuned(RidgeTuner, X, y, folds, study, 2)
-    tuned = fit_tuned(RidgeTuner, X, y, folds, study, 2, n_judged=80)
+        fit_tuned(RidgeTuner(X, y, folds), study, 2)
+    tuned = fit_tuned(RidgeTuner(X, y, folds), study, 2, n_judged=80)
     assert tuned.out_of_fold.shape == (80,)
     assert tuned.model.n_features_in_ == 6

@@ -14,7 +14,8 @@ from sklearn.preprocessing import StandardScaler
 
 from regressors import REGRESSORS
 from regressors.folds import inner_folds
-from regressors.ridge import Ridge, RidgePath, RidgeTuner, standardiser
+from regressors.ridge import ExactPath, Ridge, RidgeTuner
+from regressors.scaling import standardiser
 
 ALPHAS = [1e-2, 1.0, 1e3, 1e7]
 TOLERANCE = 1e-8
@@ -73,7 +74,7 @@ PROBLEMS = [problem, constant, duplicated, repeated_columns, offset, one_column]
 @pytest.mark.parametrize("make", PROBLEMS)
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_predictions_equal_scikit_learn(make, shape, alpha):
-    """Ridge and RidgePath predict scikit-learn's numbers, with more rows or more columns."""
+    """Ridge and ExactPath predict scikit-learn's numbers, with more rows or more columns."""
     X, y = make(*shape)
     rng = np.random.default_rng(9)
     X_new = X[rng.integers(0, len(X), 20)] + np.float32(0.1) * X.std(axis=0) * rng.normal(
@@ -81,14 +82,14 @@ def test_predictions_equal_scikit_learn(make, shape, alpha):
     )
     expected = reference(X, y, X_new, alpha)
     bound = TOLERANCE * np.ptp(expected)
-    np.testing.assert_allclose(RidgePath(X, y, X_new).predict(alpha), expected, 0, bound)
+    np.testing.assert_allclose(ExactPath(X, y, X_new).predict(alpha), expected, 0, bound)
     np.testing.assert_allclose(Ridge(alpha).fit(X, y).predict(X_new), expected, 0, bound)
 
 
 def test_one_path_serves_every_alpha():
     """Asking for other alphas in between changes nothing."""
     X, y = problem(30, 80)
-    path = RidgePath(X, y, X)
+    path = ExactPath(X, y, X)
     first = path.predict(1.0)
     path.predict(1e5)
     assert np.array_equal(path.predict(1.0), first)
@@ -100,7 +101,7 @@ def test_inputs_are_left_alone():
         X, y = problem(*shape)
         X_before, y_before = X.copy(), y.copy()
         Ridge().fit(X, y)
-        RidgePath(X, y, X).predict(1.0)
+        ExactPath(X, y, X).predict(1.0)
         assert np.array_equal(X, X_before)
         assert np.array_equal(y, y_before)
 
@@ -132,7 +133,7 @@ def test_column_that_wakes_up_later():
     X[:, 2] = 0.1
     later = X[:10].copy()
     later[:, 2] = 0.9
-    for predictions in (Ridge().fit(X, y).predict, lambda rows: RidgePath(X, y, rows).predict(1.0)):
+    for predictions in (Ridge().fit(X, y).predict, lambda rows: ExactPath(X, y, rows).predict(1.0)):
         np.testing.assert_allclose(predictions(later), predictions(X[:10]), rtol=1e-12)
 
 
@@ -201,10 +202,13 @@ def test_row_in_no_validation_part_has_no_prediction():
 
 @pytest.mark.parametrize("name", REGRESSORS)
 def test_every_regressor_is_whole(name):
-    """A registered tuner has a space, a known head, and a model that takes the space's names."""
+    """A registered tuner has a space, a known head, and a fitted model that takes its arrays."""
     from regressors.heads import HEADS
 
-    tuner = REGRESSORS[name]
-    assert tuner.head in HEADS
+    X, y = problem(40, 4)
+    tuner = REGRESSORS[name](X, y, inner_folds(np.arange(40), 0))
     params = {key: distribution.high for key, distribution in tuner.space.items()}
-    assert params.items() <= tuner.model(params).get_params().items()
+    model = tuner.fitted(params)
+    assert params.items() <= model.get_params().items()
+    found = HEADS[tuner.head](model.arrays(), X)
+    np.testing.assert_allclose(found, model.predict(X), rtol=1e-10)
