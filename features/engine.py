@@ -162,7 +162,14 @@ def _read(pictures: list[Picture], max_megapixels: float) -> list[tuple]:
     pixels, facts = read_picture(pictures[0].path, max_megapixels)
     if isinstance(pixels, str):
         return [(pixels, facts)] * len(pictures)
-    return [(p.change(pixels) if p.change else pixels, facts) for p in pictures]
+    return [(_changed(pixels, p), facts) for p in pictures]
+
+
+def _changed(pixels: np.ndarray, picture: Picture) -> np.ndarray | str:
+    try:
+        return picture.change(pixels) if picture.change else pixels
+    except MemoryError:
+        return f"not enough memory for {picture.change.distortion}"
 
 
 def _rows(

@@ -163,7 +163,7 @@ class _Reader:
         data = self._bytes("data.pkl")
         for code, argument, _ in pickletools.genops(data):
             # the unpickler would reserve memory for the index
-            if code.name == "LONG_BINPUT" and argument > len(data):
+            if code.name in ("PUT", "LONG_BINPUT") and argument > len(data):
                 raise pickle.UnpicklingError("its memo is larger than itself")
         unpickler = _Unpickler(data)
         waiting, names = [("", unpickler.load())], 0

@@ -50,6 +50,7 @@ def load(
     cache: str | os.PathLike | None = None,
     key: str | Sequence[str] = (),
     use_augmented: bool = False,
+    augment_seed: int = 0,
 ) -> Data:
     """Load a cached database for fitting or for a notebook.
 
@@ -59,7 +60,7 @@ def load(
     features : feature set, such as `reiqa+nss`
     target : column of scores; the first one when not given
     cache, key : as in `features.load`
-    use_augmented : load the distorted versions, too
+    use_augmented : load the distorted versions, too, that `augment_seed` drew
 
     Raises
     ------
@@ -94,5 +95,5 @@ def load(
         embeddings.keys,
         database,
         target,
-        load_augmented(name, features, root, key) if use_augmented else None,
+        load_augmented(name, features, root, key, augment_seed) if use_augmented else None,
     )

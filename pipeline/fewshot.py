@@ -15,11 +15,13 @@ from features.names import Request, parse
 from pipeline.databases.own import image_names, read_table
 from pipeline.databases.table import numbers, under
 from pipeline.scoring import Score
-from regressors.fewshot import FewShot
+from regressors.fewshot import MINIMUM_PAIRS, FewShot
 
 
-def read_pairs(path: Path) -> tuple[list[Picture], np.ndarray]:
+def read_pairs(path: Path, prompt: str = "") -> tuple[list[Picture], np.ndarray]:
     """Return the rated pictures of a CSV with the columns image (paths from its folder) and score.
+
+    `prompt` is that of every picture for which the CSV has none.
 
     Returns
     -------
@@ -31,6 +33,7 @@ def read_pairs(path: Path) -> tuple[list[Picture], np.ndarray]:
     InputError
         No such file or column, a score that is no number, a picture twice or not there.
     """
+    path = path.resolve()  # so that a picture has one name, however it is given
     raw = read_table(path)
     if "score" not in raw:
         raise InputError(
@@ -41,10 +44,12 @@ def read_pairs(path: Path) -> tuple[list[Picture], np.ndarray]:
     if len(twice):
         raise InputError(f"{path}: {twice.iloc[0]!r} stands there twice; rate each picture once")
     scores = numbers(raw["score"], names, "score", path).to_numpy()
+    if len(raw) < MINIMUM_PAIRS:
+        raise InputError(f"{path}: {len(raw)} rated pictures, at least {MINIMUM_PAIRS} are needed")
     prompts = raw.get("prompt", [""] * len(raw))
     pictures = [
-        Picture(name, under(path.parent, name), prompt)
-        for name, prompt in zip(names, prompts, strict=True)
+        Picture(name, under(path.parent, name), own or prompt)
+        for name, own in zip(names, prompts, strict=True)
     ]
     return pictures, scores
 
@@ -56,6 +61,7 @@ def few_shot(
     weights: Path,
     gpu: str | None = None,
     max_megapixels: float = MAX_MEGAPIXELS,
+    prompt: str = "",
 ) -> Iterator[Score]:
     """Yield the score of every picture, on the scale and in the direction of the pairs.
 
@@ -71,7 +77,7 @@ def few_shot(
         When a rated picture cannot be read, or the pairs teach nothing.
     """
     requests = parse(features)
-    rated, scores = read_pairs(pairs)
+    rated, scores = read_pairs(pairs, prompt)
     for some in (rated, pictures):
         check_prompts(requests, some)
     own = [request for request in requests if request.encoder.few_shot]

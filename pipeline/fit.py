@@ -4,6 +4,7 @@ Without --db and --features, every cached database and feature set is fitted. A 
 computed again; one that was killed goes on where it stopped.
 """
 
+import collections
 from pathlib import Path
 
 from features.cache.load import cached_sets
@@ -40,6 +41,7 @@ def run_fit(
     runs: str | None = None,
     key: list[str] | None = None,
     use_augmented: bool = False,
+    augment_seed: int = 0,
 ) -> tuple[list[tuple[Path, dict]], list[str]]:
     """Fit every combination asked for.
 
@@ -57,7 +59,11 @@ def run_fit(
     for name in db or _with_scores(cache_place):
         for feature_set in chosen or _sets(cache_place, name):
             try:
-                data = load(name, feature_set, target, cache_place, key or (), use_augmented)
+                data = load(
+                    *(name, feature_set, target, cache_place, key or ()),
+                    use_augmented=use_augmented,
+                    augment_seed=augment_seed,
+                )
                 _report(data, feature_set)
                 label = f"fit {data.database.name} {feature_set}"
                 with progress(trials * (N_FOLDS + 1), label, "trial") as bar:
@@ -100,7 +106,17 @@ def _report(data: Data, feature_set: str) -> None:
             f"folds: {cli.name_some(f'{n} ({why})' for n, why in data.failures.items())}"
         )
     if data.augmented:
-        cli.say(f"{name}: {len(data.augmented.originals)} distorted versions train beside them")
+        counts = collections.Counter(data.augmented.originals)
+        numbers = sorted({counts[picture] for picture in data.names})
+        cli.say(
+            f"{name}: {counts.total()} distorted versions train beside them, "
+            f"{' to '.join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))} of each picture"
+        )
+        if len(numbers) > 1:
+            cli.say(
+                f"warning: {name}: not every picture has as many; extract --augment again makes "
+                "what is missing"
+            )
     if data.database.note:
         cli.say(data.database.note)
 
@@ -134,6 +150,13 @@ def main(argv: list[str] | None = None) -> int:
         action="store_true",
         help="training parts take in the distorted versions that extract --augment made; test "
         "parts never do",
+    )
+    add(
+        "--augment-seed",
+        type=cli.natural,
+        default=0,
+        metavar="SEED",
+        help="the --seed that extract --augment was given (default %(default)s)",
     )
     add("--json", action="store_true", help="print the results as JSON")
     cli.add_places(options, "cache", "runs")

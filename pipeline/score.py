@@ -67,6 +67,11 @@ def main(argv: list[str] | None = None) -> int:
     chosen = options.parse_args(argv)
     if chosen.output and not chosen.output.lower().endswith(".csv"):
         raise UsageError(f"-o {chosen.output}: expected a name that ends in .csv")
+    given = [expand(path) for path in (*chosen.pictures, chosen.pairs) if path]
+    if chosen.output and any(
+        path.exists() and Path(chosen.output).resolve() == path.resolve() for path in given
+    ):
+        raise UsageError(f"-o {chosen.output} would overwrite what is to be read: name another")
     if chosen.output and (Path(chosen.output).is_dir() or not Path(chosen.output).parent.is_dir()):
         raise UsageError(f"-o {chosen.output}: expected a file in a folder that is there")
     pictures, found = _scores(chosen)
@@ -107,7 +112,7 @@ def _scores(chosen: argparse.Namespace) -> tuple[list[Picture], Iterator[Score]]
         pictures = collect(chosen.pictures, chosen.prompt)
         pairs, features = expand(chosen.pairs), canonical(chosen.features or "content-lite")
         cli.say(f"few-shot on {features}: scores are on the scale of {pairs}")
-        return pictures, few_shot(pairs, features, pictures, *how)
+        return pictures, few_shot(pairs, features, pictures, *how, chosen.prompt)
     run = find_run(Path(chosen.run), place("runs", chosen.runs))
     _announce(run)
     pictures = collect(chosen.pictures, chosen.prompt)

@@ -26,6 +26,7 @@ EXAMPLES = """\
   python -m pipeline.weights fetch uiqa                       from its address, resuming
   python -m pipeline.weights verify                           every file that is there
   python -m pipeline.weights verify --file ~/net.pth --as reiqa-quality
+  python -m pipeline.weights verify --accept weights/RN50.pt  changed on purpose
   python -m pipeline.weights import ~/quality_aware_r50.pth --as reiqa-quality
 """
 ACTIONS = {
@@ -117,7 +118,8 @@ def run_fetch(
             lines.append(("fetched", str(fetch_weights(file, folder, url or ""))))
             fetched.append(file)
         except InputError as error:
-            lines.append(("failed", f"{error}; {file.page} has it"))
+            where = "" if file.page in str(error) else f"; {file.page} has it"
+            lines.append(("failed", f"{error}{where}"))
     fresh = [request for request in requests if set(needs[request.name]) & set(fetched)]
     verdicts = [verify(request, folder) for request in fresh]
     return lines, [verdict for verdict in verdicts if features or not verdict.absent]
@@ -182,7 +184,7 @@ def _fetch(json: bool, **chosen) -> int:
         "verified": [verdict_as_json(verdict) for verdict in verdicts],
     }
     lines = [f"{state:8}  {what}" for state, what in files] + verdict_lines(verdicts)
-    _print(json, value, lines or ["no file that is needed has an address"])
+    _print(json, value, lines or ["there is nothing to fetch"])
     failed = any(state == "failed" for state, _ in files)
     return int(failed or any(verdict.faults for verdict in verdicts))
 

@@ -23,7 +23,8 @@ from regressors.scaling import standardiser
 # The smallest penalty, as a share of the largest eigenvalue of a part's X'X: below it lies noise.
 FLOOR = 1e-5
 MAX_STEPS = 300
-# Root mean squared error of predictions that counts as exact, as a share of the scores' spread.
+# Root mean squared error of the training rows' predictions that counts as exact, as a share of the
+# scores' spread. Rows like them are as exact; one far outside of them is off in proportion.
 TOLERANCE = 1e-4
 _NOTHING = 1e-6
 _CONSTANT = 1e-6  # a spread that is rounding, of float32 columns of scale 1
@@ -69,7 +70,7 @@ class Path:
         values, self._vectors = np.linalg.eigh(seen @ seen.T)
         self._values = np.maximum(values, 0)
         self._target = self._vectors.T @ (seen @ (self.part.y - self.y_mean))
-        self.largest = float(self._values[-1])
+        self.largest = max(float(self._values[-1]), np.finfo(float).tiny)  # 0 where all are alike
 
     def _weights(self, alpha: float) -> np.ndarray:
         return self._vectors @ (self._target / (self._values + alpha))
@@ -225,6 +226,8 @@ def _left(diagonal: np.ndarray, below: np.ndarray, k: int, floor: float) -> floa
     The residual of the normal equations lies in the next basis vector alone, and its length is the
     last weight times the next two numbers of the bidiagonal, the second taken as large as this one.
     """
+    if diagonal[0] == 0:
+        return 0.0  # scores or embeddings that are all alike: the mean is all there is
     squares = diagonal[:k] ** 2 + below[:k] ** 2
     beside = diagonal[1:k] * below[: k - 1]
     largest = eigvalsh_tridiagonal(squares, beside, select="i", select_range=(k - 1, k - 1))[0]

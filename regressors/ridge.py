@@ -177,7 +177,7 @@ class RidgeTuner(Tuner):
     @classmethod
     def many(cls, X: np.ndarray, trainings: Sequence[Training]) -> Iterator["RidgeTuner"]:
         """Yield the tuner of each training part; large ones are decomposed together."""
-        if min(X.shape) <= EXACT:
+        if min(max(len(training.rows) for training in trainings), X.shape[1]) <= EXACT:
             yield from super().many(X, trainings)
             return
         parts, rows = [], []

@@ -10,6 +10,7 @@ from known import WRITERS
 from PIL import Image
 
 import features
+from features.encoders import ENCODERS
 from features.engine import Picture
 from features.extract import extract
 from features.files import read_json
@@ -17,8 +18,18 @@ from features.files import read_json
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture
+def same_table():
+    """Tests that put encoders into the table, or take them out, leave it in its order."""
+    before = dict(ENCODERS)
+    yield
+    if list(ENCODERS) != list(before):
+        ENCODERS.clear()
+        ENCODERS.update(before)
+
+
 @pytest.fixture(autouse=True)
-def own_home(tmp_path, monkeypatch):
+def own_home(same_table, tmp_path, monkeypatch):
     """Every test has its own cache/, runs/, weights/ and data/."""
     home = tmp_path / "home"
     home.mkdir()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import assert_same, picture, write_csv
+from conftest import assert_same, picture, plan_of, write_csv, write_pictures
 from test_fitting import data
 
 import features
@@ -182,3 +182,44 @@ def test_from_extract_to_fit(tmp_path, own_home):
     assert [f["inner_srcc"] for f in result["folds"]] != [
         f["inner_srcc"] for f in expected["folds"]
     ]
+
+
+def test_versions_of_an_older_file_are_left_out(tmp_path, run, versions):
+    """A picture that has changed does not train with what it was."""
+    plan = plan_of(write_pictures_in(tmp_path / "pictures"))
+    run(plan, "nss", augment=2)
+    assert len(versions().originals) == 2 * len(plan)
+    plan[0].path.write_bytes(plan[1].path.read_bytes())
+    run(plan_of(tmp_path / "pictures"), "nss")
+    assert plan[0].name not in versions().originals
+    run(plan_of(tmp_path / "pictures"), "nss", augment=2)
+    assert versions().originals.count(plan[0].name) == 2
+
+
+def write_pictures_in(folder):
+    """Four pictures."""
+    write_pictures(folder, 4)
+    return folder
+
+
+def test_another_seed_is_named_to_fit(tmp_path, capsys):
+    """`--augment-seed` is what `extract --seed` was; uneven numbers are warned of."""
+    path = write_csv(tmp_path / "rated", 60, groups=30)
+    run_extract(str(path), features="nss", augment=1, seed=5)
+    with pytest.raises(InputError, match="no distorted versions"):
+        run_fit([str(path)], ["nss"], trials=2, use_augmented=True)
+    results, _ = run_fit([str(path)], ["nss"], trials=2, use_augmented=True, augment_seed=5)
+    assert results[0][1]["augmented"] == 60
+    assert "1 of each picture" in capsys.readouterr().err
+
+
+def test_a_lack_of_memory_is_one_version_s_failure(plan, run, monkeypatch):
+    """The others are embedded."""
+
+    def full(self, pixels):
+        raise MemoryError
+
+    monkeypatch.setattr(engine.Change, "__call__", full)
+    _, apart = run(plan[:3], "nss", augment=2)
+    assert set(apart.failures.values()) <= {f"not enough memory for {name}" for name in DISTORTIONS}
+    assert len(apart.failures) == 6

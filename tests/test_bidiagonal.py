@@ -161,3 +161,18 @@ def test_the_same_twice():
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one.projections, other.projections)
         assert one.resolved == other.resolved
+
+
+@pytest.mark.parametrize("alike", ["scores", "embeddings"])
+def test_a_part_with_nothing_to_fit_gives_its_mean(alike):
+    """Beside other parts, which are fitted as ever."""
+    X, y = problem(300, 200)
+    dull, whole = np.arange(100), np.arange(300)
+    flat = np.full(100, 7.0) if alike == "scores" else y[:100]
+    if alike == "embeddings":
+        X[:100] = X[0]
+    found, other = paths(X, [Part(dull, flat), Part(whole, y)])
+    alpha = 1e-2 * other.largest
+    np.testing.assert_allclose(found.predict(alpha, dull), flat.mean(), rtol=1e-6)
+    expected = solved(X, other.part, alpha)
+    assert np.abs(other.predict(alpha, whole) - expected).max() <= 1e-4 * expected.std()

@@ -103,6 +103,8 @@ MISTAKES = {
     "no score column": ("image,mos\np000.png,1\n", "expected the columns image and score"),
     "no number": ("image,score\np000.png,good\n", "are not numbers"),
     "a picture twice": ("image,score\np000.png,1\np000.png,2\n", "stands there twice"),
+    "no rows": ("image,score\n", "0 rated pictures, at least 3 are needed"),
+    "decimal commas": ("image,score\np000.png,1,5\np001.png,2,5\n", "more values than"),
     "too few": ("image,score\np000.png,1\np001.png,2\n", "at least 3 are needed"),
     "all alike": ("image,score\np000.png,1\np001.png,1\np002.png,1\n", "all 3 scores are 1"),
     "not there": ("image,score\np000.png,1\np001.png,2\nno.png,3\n", "no.png cannot be used"),
@@ -143,3 +145,19 @@ def test_pairs_may_have_prompts(tmp_path):
     pictures, scores = read_pairs(tmp_path / "pairs.csv")
     assert [p.prompt for p in pictures] == ["text 0", "text 1", "text 2"]
     assert scores.tolist() == [0, 1, 2]
+
+
+def test_nothing_that_is_read_is_overwritten(capsys, rated):
+    """-o on the pairs is refused, and they stay."""
+    pairs = rated / "pairs.csv"
+    before = pairs.read_bytes()
+    arguments = ("--pairs", str(pairs), "--features", "nss", str(rated / "p001.png"))
+    code, _, err = call(capsys, "score", *arguments, "-o", str(pairs))
+    assert (code, "would overwrite" in err) == (2, True)
+    assert pairs.read_bytes() == before
+
+
+def test_a_prompt_reaches_the_pairs(rated):
+    """--prompt is that of every rated picture without one of its own."""
+    pictures, _ = read_pairs(rated / "pairs.csv", "a fox")
+    assert {one.prompt for one in pictures} == {"a fox"}

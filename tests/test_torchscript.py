@@ -285,6 +285,7 @@ def test_one_file_changes_nothing_for_the_next(forge, archive):
     [
         ({"a": "itself", "b": "itself"}, None, "lie in each other without end"),
         ({}, b"\x80\x02]r\xff\xff\xff\x0f.", "its memo is larger than itself"),  # 4 GB of places
+        ({}, b"\x80\x02]p99999999\n.", "its memo is larger than itself"),  # the same as text
         ({}, b"\x80\x02X\xff\xff\xff\x7f.", "2147483647 bytes"),  # a text of 2 GB
         ({}, b"\x80\x02].", "list"),  # no module
         ({}, b"", "exhausted"),

@@ -87,13 +87,17 @@ def load_augmented(
     db, features, cache, key : as in `load`
     seed : that drew the distortions
 
+    Versions of a picture file that has changed since, or is not cached itself, are left out.
+
     Raises
     ------
     InputError
         Where `load` does, and when none were extracted.
     """
     folders = []
+    content: dict[str, str] = {}
     for folder in _folders(db, features, cache, key):
+        content |= {row.name: row.facts.sha256 for row in folder.rows(embeddings=False)}
         apart = folder.augmented_path(seed)
         if not (apart / "index.json").is_file():
             raise InputError(
@@ -102,11 +106,19 @@ def load_augmented(
             )
         folders.append(CacheFolder(apart))
     joined = _joined(folders)
-    notes = {row.name: row.notes for row in folders[0].rows(embeddings=False)}
-    originals, distortions, levels = (
-        [notes[name][note] for name in joined.names] for note in ("original", "distortion", "level")
+    rows = {row.name: row for row in folders[0].rows(embeddings=False)}
+    kept = [
+        index
+        for index, name in enumerate(joined.names)
+        if content.get(rows[name].notes["original"]) == rows[name].facts.sha256
+    ]
+    notes = [rows[joined.names[index]].notes for index in kept]
+    return Augmented(
+        [note["original"] for note in notes],
+        joined.embeddings[kept],
+        [note["distortion"] for note in notes],
+        [int(note["level"]) for note in notes],
     )
-    return Augmented(originals, joined.embeddings, distortions, [int(level) for level in levels])
 
 
 def _folders(

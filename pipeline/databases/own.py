@@ -4,6 +4,7 @@ import hashlib
 import os
 import posixpath
 import re
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -75,11 +76,19 @@ def read_csv(path: Path, root: Path | None = None, name: str = "") -> Database:
 def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV as text, column names in lower case."""
     try:
-        raw = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
-        )
+        with warnings.catch_warnings():
+            # a row longer than the header, as from a decimal comma, would lose its end
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            raw = pd.read_csv(
+                path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+            )
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
+    except pd.errors.ParserWarning as error:
+        raise InputError(
+            f"{path}: a row has more values than there are columns; put values with a comma in "
+            "quotation marks, and write decimals with a point"
+        ) from error
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(f"{path} cannot be read as a CSV in UTF-8: {error}") from error
     raw.columns = [str(column).strip().lower() for column in raw.columns]
