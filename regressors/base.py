@@ -6,10 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from optuna.distributions import BaseDistribution
 
-from regressors.metrics import srcc
+from regressors.errors import NoHead
+from regressors.metrics import is_flat
+from regressors.objectives import OBJECTIVES
 
 Folds = Sequence[tuple[np.ndarray, np.ndarray]]
 Params = Mapping[str, float]
+Blocks = Mapping[str, slice]
 
 
 @dataclass(frozen=True)
@@ -20,8 +23,9 @@ class Training:
     ----------
     rows : (n,) its rows of the matrix
     y : (n,) their scores
-    inner : (train, validation) as indices into `rows`
-    n_judged : so many leading rows are in one validation part each; the others, which are distorted
+    inner : (train, validation) as indices into `rows`; another target's training part with the
+        very same two objects shares all work that does not depend on scores
+    n_judged : so many leading rows may be in validation parts; the others, which are distorted
         versions of these, only ever train
     """
 
@@ -31,42 +35,116 @@ class Training:
     n_judged: int
 
 
+class Prepared:
+    """What a regressor makes of the pictures of one training part, whatever their scores.
+
+    Costly parts belong into cached properties of a subclass: they are made at their first use, in
+    the process that tunes, and serve all targets.
+
+    Attributes
+    ----------
+    folds : (train, validation) as indices into the training part
+    blocks : name of a feature set -> its columns
+    """
+
+    def __init__(
+        self,
+        X: np.ndarray,
+        folds: Folds,
+        rows: np.ndarray | None = None,
+        blocks: Blocks | None = None,
+    ) -> None:
+        """Keep what is given; `rows` are those of the training part, all when not given."""
+        self._matrix = X
+        self._rows = np.arange(len(X)) if rows is None else rows
+        self.folds = folds
+        self.blocks = blocks or {"all": slice(0, X.shape[1])}
+
+    @property
+    def n_dims(self) -> int:
+        """The number of columns."""
+        return self._matrix.shape[1]
+
+    def X(self, part: np.ndarray | None = None) -> np.ndarray:
+        """Return a copy of rows of the training part, all when not given: (n, p)."""
+        return self._matrix[self._rows if part is None else self._rows[part]]
+
+
 class Tuner:
     """Predicts the validation parts of the inner folds of one training part, for any parameters.
 
-    A regressor gives `space`, `head`, `predictions` and `fitted`; `many` where preparing several
-    training parts together saves work.
+    A regressor gives `space`, `head`, `predictions` and `fitted`; `prepared_as` where work can be
+    shared by targets, `many` where preparing several training parts together saves work. It is sent
+    to the process that tunes it, so that nothing costly is computed before `space` is asked for.
 
     Attributes
     ----------
     space : name of a hyper-parameter -> its Optuna distribution
     head : the kind of head that `fitted` predicts as; a key of `regressors.heads.HEADS`
+    natural : (hyper-parameter, "low" or "high") beyond which nothing exists, such as a share of 1:
+        a best value there is no hint that the space is too narrow
     """
 
     space: Mapping[str, BaseDistribution]
     head: str
+    natural: frozenset[tuple[str, str]] = frozenset()
+    prepared_as: type[Prepared] = Prepared
 
-    def __init__(self, X: np.ndarray, y: np.ndarray, folds: Folds) -> None:
-        self.X, self.y, self.folds = X, y, folds
+    def __init__(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        folds: Folds,
+        rows: np.ndarray | None = None,
+        blocks: Blocks | None = None,
+        prepared: Prepared | None = None,
+    ) -> None:
+        """Keep what is given.
+
+        Parameters
+        ----------
+        X : (N, p) embeddings; y : (n,) scores of `rows` (all rows of X when not given)
+        folds : (train, validation) as indices into y
+        blocks : name of a feature set -> its columns
+        prepared : of the same rows and folds, where another target has one
+        """
+        self.y, self.folds = np.asarray(y, float), folds
+        self.prepared = prepared or self.prepared_as(X, folds, rows, blocks)
 
     @classmethod
-    def many(cls, X: np.ndarray, trainings: Sequence[Training]) -> Iterator["Tuner"]:
+    def many(
+        cls, X: np.ndarray, trainings: Sequence[Training], blocks: Blocks | None = None
+    ) -> Iterator["Tuner"]:
         """Yield the tuner of each training part of one matrix, in their order."""
+        known: dict[tuple[int, int], Prepared] = {}
         for training in trainings:
-            yield cls(X[training.rows], training.y, training.inner)
+            same = id(training.rows), id(training.inner)
+            if same not in known:
+                known[same] = cls.prepared_as(X, training.inner, training.rows, blocks)
+            yield cls(X, training.y, training.inner, prepared=known[same])
 
     def predictions(self, params: Params) -> list[np.ndarray]:
-        """Return the predictions of each inner fold's validation rows."""
+        """Return the predictions of each inner fold's validation rows.
+
+        Raises
+        ------
+        NoHead
+            When these parameters give no head: the trial is left out, and counted.
+        """
         raise NotImplementedError
 
     def fitted(self, params: Params):
         """Return the regressor fitted on the whole training part."""
         raise NotImplementedError
 
-    def score(self, params: Params) -> float:
-        """Return the mean SRCC over the inner folds."""
-        pairs = zip(self.folds, self.predictions(params), strict=True)
-        return float(np.mean([srcc(self.y[part], found) for (_, part), found in pairs]))
+    def score(self, params: Params, objective: str = "srcc") -> float:
+        """Return the mean objective over the inner folds, higher is better."""
+        judge, scores = OBJECTIVES[objective], []
+        for (_, part), found in zip(self.folds, self.predictions(params), strict=True):
+            if is_flat(found):
+                raise NoHead("the predictions are all alike")
+            scores.append(judge(self.y[part], found))
+        return float(np.mean(scores))
 
     def out_of_fold(self, params: Params) -> np.ndarray:
         """Return the (n,) predictions of every row by the inner fold that did not see it.

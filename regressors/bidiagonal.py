@@ -40,6 +40,19 @@ class Part:
     y: np.ndarray
 
 
+@dataclass(frozen=True)
+class SmallProblem:
+    """Ridge regression within the basis, diagonalised: (k,), (k, k), (k,)."""
+
+    values: np.ndarray
+    vectors: np.ndarray
+    target: np.ndarray
+
+    def weights(self, alpha: float) -> np.ndarray:
+        """Return the (k,) weights of the basis vectors at one penalty."""
+        return self.vectors @ (self.target / (self.values + alpha))
+
+
 @dataclass
 class Path:
     """The ridge regressions of one part.
@@ -48,7 +61,6 @@ class Path:
     ----------
     mean, scale : (p,) float64 of the training rows; a constant column has scale 1
     y_mean : of the training scores
-    largest : the largest eigenvalue of X'X with standardised columns
     basis : (k, p) float32, orthonormal, on standardised columns
     projections : (k, n) float32, every row of X, standardised by this part, on the basis
     """
@@ -59,29 +71,28 @@ class Path:
     y_mean: float
     basis: np.ndarray
     projections: np.ndarray
-    largest: float = field(init=False)
     resolved: float = np.inf  # the smallest penalty that the steps resolve
-    _values: np.ndarray = field(init=False)
-    _vectors: np.ndarray = field(init=False)
-    _target: np.ndarray = field(init=False)
+    small: SmallProblem = field(init=False)
 
     def __post_init__(self) -> None:
         seen = self.projections[:, self.part.rows].astype(float)
-        values, self._vectors = np.linalg.eigh(seen @ seen.T)
-        self._values = np.maximum(values, 0)
-        self._target = self._vectors.T @ (seen @ (self.part.y - self.y_mean))
-        self.largest = max(float(self._values[-1]), np.finfo(float).tiny)  # 0 where all are alike
+        values, vectors = np.linalg.eigh(seen @ seen.T)
+        target = vectors.T @ (seen @ (self.part.y - self.y_mean))
+        self.small = SmallProblem(np.maximum(values, 0), vectors, target)
 
-    def _weights(self, alpha: float) -> np.ndarray:
-        return self._vectors @ (self._target / (self._values + alpha))
+    @property
+    def largest(self) -> float:
+        """The largest eigenvalue of X'X with standardised columns."""
+        # 0 where all are alike
+        return max(float(self.small.values[-1]), np.finfo(float).tiny)
 
     def predict(self, alpha: float, rows: np.ndarray) -> np.ndarray:
         """Return the predictions of some rows of X at one penalty."""
-        return self.y_mean + self._weights(alpha) @ self.projections[:, rows]
+        return self.y_mean + self.small.weights(alpha) @ self.projections[:, rows]
 
     def coefficients(self, alpha: float, columns: slice = slice(None)) -> np.ndarray:
         """Return the coefficients of standardised columns."""
-        return self._weights(alpha) @ self.basis[:, columns]
+        return self.small.weights(alpha) @ self.basis[:, columns]
 
 
 def paths(

@@ -112,13 +112,14 @@ def all_metrics(
         "mae": mae(mos, prediction),
     }
     for suffix, values in mapped.items():
-        numbers[f"plcc_logistic{suffix}"] = float("nan") if _flat(values) else plcc(mos, values)
+        numbers[f"plcc_logistic{suffix}"] = float("nan") if is_flat(values) else plcc(mos, values)
         numbers[f"rmse_logistic{suffix}"] = rmse(mos, values)
         numbers[f"mae_logistic{suffix}"] = mae(mos, values)
     return numbers
 
 
-def _flat(values: np.ndarray) -> bool:
+def is_flat(values: np.ndarray) -> bool:
+    """Say whether the values are all alike but for rounding."""
     # alike rows of a matrix product differ in the last place: ranks would make that a correlation
     return bool(np.ptp(values) <= 1e-12 * np.abs(values).max())
 
@@ -134,7 +135,7 @@ def _check(mos: np.ndarray, prediction: np.ndarray) -> None:
     for name, values in (("scores", mos), ("predictions", prediction)):
         if not np.isfinite(values).all():
             raise DataError(f"the {name} hold values that are not finite")
-        if _flat(values):
+        if is_flat(values):
             raise DataError(
                 f"the {name} are all {values[0]:g}: there is nothing to correlate; look at the "
                 "database's scores and at the embeddings"

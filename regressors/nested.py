@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import optuna
 
-from regressors.base import Training, Tuner
+from regressors.base import Blocks, Training, Tuner
 from regressors.errors import DataError
 from regressors.heads import distance
 from regressors.metrics import all_metrics, fit_logistic4, srcc
@@ -63,7 +63,12 @@ def fit_tuned(
     )
 
 
-def tuners(regressor: type[Tuner], X: np.ndarray, trainings: Sequence[Training]) -> Iterator[Tuner]:
+def tuners(
+    regressor: type[Tuner],
+    X: np.ndarray,
+    trainings: Sequence[Training],
+    blocks: Blocks | None = None,
+) -> Iterator[Tuner]:
     """Check the training parts of a matrix and yield the tuner of each, in their order.
 
     Raises
@@ -73,7 +78,7 @@ def tuners(regressor: type[Tuner], X: np.ndarray, trainings: Sequence[Training])
     """
     for training in trainings:
         check(X[training.rows], training.y)
-    return regressor.many(X, trainings)
+    return regressor.many(X, trainings, blocks)
 
 
 def evaluate(tuned: Tuned, y_train: np.ndarray, X: np.ndarray, y: np.ndarray) -> tuple:

@@ -7,15 +7,16 @@ elsewhere; large ones together, by bidiagonalisation.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
-import optuna
 import scipy.linalg
+from optuna.distributions import FloatDistribution
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y
 
 from regressors import bidiagonal
-from regressors.base import Folds, Params, Training, Tuner
+from regressors.base import Blocks, Params, Prepared, Training, Tuner
 from regressors.scaling import standardiser
 
 # Penalties as shares of the largest eigenvalue of X'X: below the floor lie directions that float32
@@ -23,6 +24,9 @@ from regressors.scaling import standardiser
 FLOOR, CEILING = bidiagonal.FLOOR, 10.0
 # Up to so many rows or columns an exact decomposition is quick.
 EXACT = 500
+# Large parts are decomposed so many at a time (ten folds and all data, with five inner folds each),
+# or more where they fit into so many bytes.
+TOGETHER, MEMORY = 66, 1.5e9
 
 
 class Ridge(RegressorMixin, BaseEstimator):
@@ -84,101 +88,124 @@ def _solve(gram: np.ndarray, target: np.ndarray, alpha: float) -> np.ndarray:
     return scipy.linalg.solve(gram, target, assume_a="pos", overwrite_a=True)
 
 
-class ExactPath:
-    """One training part and some rows to predict: an exact decomposition, then any alpha.
+class Decomposition:
+    """One training part and some rows to predict, whatever the scores: an exact decomposition.
 
     Parameters
     ----------
     X : (n, p) training embeddings
-    y : (n,) scores
     X_new : (m, p) rows to predict
     """
 
-    def __init__(self, X: np.ndarray, y: np.ndarray, X_new: np.ndarray) -> None:
+    def __init__(self, X: np.ndarray, X_new: np.ndarray) -> None:
         X = np.asarray(X, float)
         mean, scale = standardiser(X)
         X = (X - mean) / scale
         X_new = (np.asarray(X_new, float) - mean) / scale
-        self.y_mean = y.mean()
-        y = y - self.y_mean
         if X.shape[0] <= X.shape[1]:
             values, vectors = scipy.linalg.eigh(X @ X.T)
-            self._target, self._basis = vectors.T @ y, (X_new @ X.T) @ vectors
+            self.left, self.basis = vectors.T, (X_new @ X.T) @ vectors
         else:
             values, vectors = scipy.linalg.eigh(X.T @ X)
-            self._target, self._basis = vectors.T @ (X.T @ y), X_new @ vectors
-        self._values = np.maximum(values, 0.0)
-        self.largest = float(self._values[-1])
+            self.left, self.basis = vectors.T @ X.T, X_new @ vectors
+        self.values = np.maximum(values, 0.0)
+
+
+class ExactPath:
+    """A decomposition and the (n,) scores of its training part: then any alpha."""
+
+    def __init__(self, decomposition: Decomposition, y: np.ndarray) -> None:
+        self._decomposition = decomposition
+        self._y_mean = y.mean()
+        self._target = decomposition.left @ (y - self._y_mean)
+        self.largest = float(decomposition.values[-1])
 
     def predict(self, alpha: float) -> np.ndarray:
         """Return the (m,) predictions at one alpha."""
-        return self.y_mean + self._basis @ (self._target / (self._values + alpha))
-
-    @staticmethod
-    def fitted(alpha: float, X: np.ndarray, y: np.ndarray) -> Ridge:
-        """Return the ridge regression on the training part."""
-        return Ridge(alpha).fit(X, y)
+        weights = self._target / (self._decomposition.values + alpha)
+        return self._y_mean + self._decomposition.basis @ weights
 
 
 class KrylovPath:
     """The same from a few hundred steps of bidiagonalisation; see `regressors.bidiagonal`.
 
     A penalty that the steps did not resolve is solved exactly, in float64.
+
+    Parameters
+    ----------
+    X : (N, p) the matrix that the path was made of
+    rows : (m,) those to predict
     """
 
     def __init__(self, X: np.ndarray, path: bidiagonal.Path, rows: np.ndarray) -> None:
-        self._X, self._path, self._rows = X, path, rows
-        self.largest = path.largest
-        self.resolved = path.resolved
+        self._X, self._part, self._rows = X, path.part, rows
+        self._mean, self._scale, self._y_mean = path.mean, path.scale, path.y_mean
+        self._small = path.small
+        # only the whole training part, which predicts no rows, is asked for its coefficients
+        self._basis = None if len(rows) else path.basis
+        self._projections = np.ascontiguousarray(path.projections[:, rows])
+        self.largest, self.resolved = path.largest, path.resolved
 
     def predict(self, alpha: float) -> np.ndarray:
         """Return the predictions of the rows at one alpha."""
-        if alpha >= self.resolved:
-            return self._path.predict(alpha, self._rows)
-        part = self._path.part
-        return Ridge(alpha).fit(self._X[part.rows], part.y).predict(self._X[self._rows])
-
-    def fitted(self, alpha: float, X: np.ndarray, y: np.ndarray) -> Ridge:
-        """Return the ridge regression on the training part (X, y)."""
         if alpha < self.resolved:
-            return Ridge(alpha).fit(X, y)
-        path = self._path
-        return Ridge(alpha).set_fitted(path.mean, path.scale, path.coefficients(alpha), path.y_mean)
+            return self._exactly(alpha).predict(self._X[self._rows])
+        return self._y_mean + self._small.weights(alpha) @ self._projections
+
+    def fitted(self, alpha: float) -> Ridge:
+        """Return the ridge regression on the training part."""
+        if alpha < self.resolved or self._basis is None:
+            return self._exactly(alpha)
+        coef = self._small.weights(alpha) @ self._basis
+        return Ridge(alpha).set_fitted(self._mean, self._scale, coef, self._y_mean)
+
+    def _exactly(self, alpha: float) -> Ridge:
+        return Ridge(alpha).fit(self._X[self._part.rows], self._part.y)
+
+
+class RidgePrepared(Prepared):
+    """The exact decompositions of the inner folds and, last, of the whole training part."""
+
+    @cached_property
+    def decompositions(self) -> list[Decomposition]:
+        """Made once for all targets."""
+        found = [Decomposition(self.X(train), self.X(part)) for train, part in self.folds]
+        whole = self.X()
+        return [*found, Decomposition(whole, whole[:0])]
 
 
 class RidgeTuner(Tuner):
     """Any penalty on inner folds whose decompositions are made once."""
 
     head = "linear"
+    prepared_as = RidgePrepared
+    krylov: Sequence[KrylovPath] = ()  # of inner folds and whole, where `many` made them
 
-    def __init__(
-        self, X: np.ndarray, y: np.ndarray, folds: Folds, paths: Sequence | None = None
-    ) -> None:
-        """Prepare the inner folds.
-
-        Parameters
-        ----------
-        paths : of each inner fold and, last, of the whole training part, where `many` made them
-        """
-        super().__init__(X, y, folds)
-        whole = np.arange(len(y))
-        self._parts = [*folds, (whole, whole[:0])]
-        self._paths = paths or [
-            ExactPath(X[train], y[train], X[part]) for train, part in self._parts
+    @cached_property
+    def _paths(self) -> Sequence:
+        if self.krylov:
+            return self.krylov
+        *inner, whole = self.prepared.decompositions
+        paths = [
+            ExactPath(found, self.y[train])
+            for found, (train, _) in zip(inner, self.folds, strict=True)
         ]
+        return [*paths, ExactPath(whole, self.y)]
+
+    @cached_property
+    def space(self) -> dict[str, FloatDistribution]:
+        """The penalty, relative to the largest eigenvalue of the whole training part."""
         # two digits, so that another machine's last bits do not make another study
         largest = float(f"{self._paths[-1].largest:.1e}")
-        self.space = {
-            "alpha": optuna.distributions.FloatDistribution(
-                FLOOR * largest, CEILING * largest, log=True
-            )
-        }
+        return {"alpha": FloatDistribution(FLOOR * largest, CEILING * largest, log=True)}
 
     @classmethod
-    def many(cls, X: np.ndarray, trainings: Sequence[Training]) -> Iterator["RidgeTuner"]:
+    def many(
+        cls, X: np.ndarray, trainings: Sequence[Training], blocks: Blocks | None = None
+    ) -> Iterator["RidgeTuner"]:
         """Yield the tuner of each training part; large ones are decomposed together."""
         if min(max(len(training.rows) for training in trainings), X.shape[1]) <= EXACT:
-            yield from super().many(X, trainings)
+            yield from super().many(X, trainings, blocks)
             return
         parts, rows = [], []
         for training in trainings:
@@ -186,10 +213,22 @@ class RidgeTuner(Tuner):
             for train, part in (*training.inner, (whole, whole[:0])):
                 parts.append(bidiagonal.Part(training.rows[train], training.y[train]))
                 rows.append(training.rows[part])
-        found = iter(zip(bidiagonal.paths(X, parts, FLOOR), rows, strict=True))
+        # so many at once that their products run at full speed, and that memory stays bounded
+        step = max(TOGETHER, int(MEMORY / (4 * bidiagonal.MAX_STEPS * sum(X.shape))))
+        found = (
+            KrylovPath(X, path, own)  # which keeps only what tuning needs
+            for start in range(0, len(parts), step)
+            for path, own in zip(
+                bidiagonal.paths(X, parts[start : start + step], FLOOR),
+                rows[start : start + step],
+                strict=True,
+            )
+        )
+        ours = iter(list(found))
         for training in trainings:
-            own = [KrylovPath(X, *next(found)) for _ in range(len(training.inner) + 1)]
-            yield cls(X[training.rows], training.y, training.inner, own)
+            tuner = cls(X, training.y, training.inner, training.rows, blocks)
+            tuner.krylov = [next(ours) for _ in range(len(training.inner) + 1)]
+            yield tuner
 
     def predictions(self, params: Params) -> list[np.ndarray]:
         """Return the predictions of each inner fold's validation rows."""
@@ -197,4 +236,6 @@ class RidgeTuner(Tuner):
 
     def fitted(self, params: Params) -> Ridge:
         """Return the ridge regression on the whole training part."""
-        return self._paths[-1].fitted(params["alpha"], self.X, self.y)
+        if self.krylov:
+            return self.krylov[-1].fitted(params["alpha"])
+        return Ridge(params["alpha"]).fit(self.prepared.X(), self.y)

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from regressors import REGRESSORS
 from regressors.folds import inner_folds
-from regressors.ridge import ExactPath, Ridge, RidgeTuner
+from regressors.ridge import Decomposition, ExactPath, Ridge, RidgeTuner
 from regressors.scaling import standardiser
 
 ALPHAS = [1e-2, 1.0, 1e3, 1e7]
@@ -82,14 +82,14 @@ def test_predictions_equal_scikit_learn(make, shape, alpha):
     )
     expected = reference(X, y, X_new, alpha)
     bound = TOLERANCE * np.ptp(expected)
-    np.testing.assert_allclose(ExactPath(X, y, X_new).predict(alpha), expected, 0, bound)
+    np.testing.assert_allclose(ExactPath(Decomposition(X, X_new), y).predict(alpha), expected, 0, bound)
     np.testing.assert_allclose(Ridge(alpha).fit(X, y).predict(X_new), expected, 0, bound)
 
 
 def test_one_path_serves_every_alpha():
     """Asking for other alphas in between changes nothing."""
     X, y = problem(30, 80)
-    path = ExactPath(X, y, X)
+    path = ExactPath(Decomposition(X, X), y)
     first = path.predict(1.0)
     path.predict(1e5)
     assert np.array_equal(path.predict(1.0), first)
@@ -101,7 +101,7 @@ def test_inputs_are_left_alone():
         X, y = problem(*shape)
         X_before, y_before = X.copy(), y.copy()
         Ridge().fit(X, y)
-        ExactPath(X, y, X).predict(1.0)
+        ExactPath(Decomposition(X, X), y).predict(1.0)
         assert np.array_equal(X, X_before)
         assert np.array_equal(y, y_before)
 
@@ -133,7 +133,7 @@ def test_column_that_wakes_up_later():
     X[:, 2] = 0.1
     later = X[:10].copy()
     later[:, 2] = 0.9
-    for predictions in (Ridge().fit(X, y).predict, lambda rows: ExactPath(X, y, rows).predict(1.0)):
+    for predictions in (Ridge().fit(X, y).predict, lambda rows: ExactPath(Decomposition(X, rows), y).predict(1.0)):
         np.testing.assert_allclose(predictions(later), predictions(X[:10]), rtol=1e-12)
 
 

@@ -22,7 +22,7 @@ class Bowl:
         "share": FloatDistribution(0, 1),
     }
 
-    def score(self, params):
+    def score(self, params, objective="srcc"):
         """One minus the squared distance from the optimum, in powers of ten."""
         return 1 - np.log10(params["alpha"] / OPTIMUM) ** 2 - (params["share"] - 0.3) ** 2
 
@@ -95,11 +95,11 @@ def test_killed_while_scoring(tmp_path):
     class Mortal(Bowl):
         left = 7
 
-        def score(self, params):
+        def score(self, params, objective="srcc"):
             self.left -= 1
             if self.left < 0:
                 raise Killed
-            return super().score(params)
+            return super().score(params, objective)
 
     whole = memory()
     tune(Bowl(), whole, N_TRIALS)
@@ -116,7 +116,7 @@ def test_finished_study_runs_nothing():
     best = tune(Bowl(), study, N_TRIALS)
 
     class Never(Bowl):
-        def score(self, params):
+        def score(self, params, objective="srcc"):
             raise AssertionError("scored again")
 
     assert tune(Never(), study, N_TRIALS) == best
