@@ -43,6 +43,28 @@ class Data(NamedTuple):
     augmented: Augmented | None = None
 
 
+def load_targets(
+    db: str,
+    features: str,
+    targets: Sequence[str] | None = None,
+    cache: str | os.PathLike | None = None,
+    key: str | Sequence[str] = (),
+    use_augmented: bool = False,
+    augment_seed: int = 0,
+) -> list[Data]:
+    """Load some targets of the same pictures, `all` for all; see `load`."""
+    chosen = list(dict.fromkeys(targets or ())) or [None]
+    first = load(
+        *(db, features, None if chosen == ["all"] else chosen[0], cache, key),
+        use_augmented=use_augmented,
+        augment_seed=augment_seed,
+    )
+    database = first.database
+    names = list(database.targets) if chosen == ["all"] else map(database.target, chosen)
+    table = database.table.set_index("name").loc[first.names]
+    return [first._replace(y=table[name].to_numpy(float), target=name) for name in names]
+
+
 def load(
     db: str,
     features: str,

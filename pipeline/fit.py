@@ -5,6 +5,7 @@ computed again; one that was killed goes on where it stopped.
 """
 
 import collections
+from dataclasses import fields, replace
 from pathlib import Path
 
 from features.cache.load import cached_sets
@@ -13,37 +14,45 @@ from features.names import canonical
 from features.places import place
 from features.progress import progress
 from pipeline import cli
-from pipeline.data import Data, load
+from pipeline.data import Data, load_targets
 from pipeline.databases import cache_name
-from pipeline.fitting import fit_run
+from pipeline.fitting import How, Where, fit_runs, n_trials
+from pipeline.protocols import PROTOCOLS
 from pipeline.results import result_table
 from pipeline.splits import N_FOLDS
 from pipeline.tables import cached_databases, read_cached_table
 from regressors import REGRESSORS
 from regressors.errors import DataError
+from regressors.objectives import OBJECTIVES
 
 EXAMPLES = """\
   python -m pipeline.fit                                        everything that is cached
   python -m pipeline.fit --db pcuid --features content-lite --regressor ridge --trials 200
   python -m pipeline.fit --db my.csv --features content-lite+nss --json
   python -m pipeline.fit --db my.csv --features nss --use-augmented
+  python -m pipeline.fit --db agiqa-3k --target all --regressor svr --objective srcc+plcc
+  python -m pipeline.fit --db koniq --protocol official
+  python -m pipeline.fit --storage postgresql://me@server/studies     on several hosts at once
 """
 
 
 def run_fit(
     db: list[str] | None = None,
     features: list[str] | None = None,
-    regressor: str = "ridge",
-    target: str | None = None,
-    trials: int = 200,
-    seed: int = 0,
+    target: list[str] | None = None,
     cache: str | None = None,
     runs: str | None = None,
     key: list[str] | None = None,
     use_augmented: bool = False,
     augment_seed: int = 0,
+    how: How = How(),  # noqa: B008 - frozen
+    where: Where = Where(),  # noqa: B008
 ) -> tuple[list[tuple[Path, dict]], list[str]]:
     """Fit every combination asked for.
+
+    Parameters
+    ----------
+    target : columns of scores; the database's first when not given, all for `all`
 
     Returns
     -------
@@ -51,25 +60,29 @@ def run_fit(
     problems : what could not be fitted and why, where everything cached was asked for; a
         combination that was named itself raises
     """
-    if regressor not in REGRESSORS:
-        raise unknown_name("regressor", regressor, REGRESSORS)
+    for kind, name, known in (
+        ("regressor", how.regressor, REGRESSORS),
+        ("protocol", how.protocol, PROTOCOLS),
+        ("objective", how.objective, OBJECTIVES),
+    ):
+        if name not in known:
+            raise unknown_name(kind, name, known)
     cache_place, runs_place = place("cache", cache), place("runs", runs)
     chosen = [canonical(name) for name in features or []]
     results, problems = [], []
     for name in db or _with_scores(cache_place):
         for feature_set in chosen or _sets(cache_place, name):
             try:
-                data = load(
+                data = load_targets(
                     *(name, feature_set, target, cache_place, key or ()),
                     use_augmented=use_augmented,
                     augment_seed=augment_seed,
                 )
                 _report(data, feature_set)
-                label = f"fit {data.database.name} {feature_set}"
-                with progress(trials * (N_FOLDS + 1), label, "trial") as bar:
-                    results.append(
-                        fit_run(data, feature_set, regressor, runs_place, trials, seed, bar.update)
-                    )
+                label = f"fit {data[0].database.name} {feature_set} {how.regressor}"
+                with progress(n_trials(how) * len(data), label, "trial") as bar:
+                    told = replace(where, on_trial=bar.update)
+                    results += fit_runs(data, feature_set, runs_place, how, told)
             except (InputError, DataError) as error:
                 if db and features:
                     raise
@@ -94,11 +107,12 @@ def _sets(cache: Path, db: str) -> list[str]:
     return sets
 
 
-def _report(data: Data, feature_set: str) -> None:
+def _report(targets: list[Data], feature_set: str) -> None:
+    data = targets[0]
     name = data.database.name
     cli.say(
-        f"{name} {data.target}, {feature_set}: {len(data.names)} pictures, {data.X.shape[1]} "
-        f"numbers each"
+        f"{name} {', '.join(one.target for one in targets)}, {feature_set}: {len(data.names)} "
+        f"pictures, {data.X.shape[1]} numbers each"
     )
     if data.failures:
         cli.say(
@@ -132,13 +146,45 @@ def main(argv: list[str] | None = None) -> int:
         help="a feature set; may be given several times (default all that are cached)",
     )
     add("--regressor", default="ridge", help=f"{', '.join(REGRESSORS)} (default ridge)")
-    add("--target", help="column of scores (default the database's first)")
+    add(
+        "--target",
+        action="append",
+        help="column of scores; may be repeated, `all` for all (default the database's first)",
+    )
     add("--trials", type=cli.positive, default=200, help="trials of a study (default %(default)s)")
+    add(
+        "--protocol",
+        default="nested",
+        help=f"how to split, tune and judge: {', '.join(PROTOCOLS)} (default nested)",
+    )
+    add(
+        "--folds",
+        type=cli.positive,
+        default=N_FOLDS,
+        help="folds of every protocol but official (default %(default)s)",
+    )
+    add(
+        "--objective",
+        default="srcc",
+        help=f"what a study maximises on inner folds: {', '.join(OBJECTIVES)} (default srcc)",
+    )
     add(
         "--seed",
         type=cli.natural,
         default=0,
         help="seed of studies and intervals (default %(default)s)",
+    )
+    add(
+        "--jobs",
+        type=cli.positive,
+        metavar="N",
+        help="processes (default as the cores and the memory allow); moves no number",
+    )
+    add(
+        "--storage",
+        metavar="URL",
+        help="database that holds the studies, which several processes or hosts then share, such "
+        "as postgresql://user:password@host/name (default journals in the run's folder)",
     )
     add(
         "--key",
@@ -164,7 +210,9 @@ def main(argv: list[str] | None = None) -> int:
     cli.places(arguments, "cache", "runs")
     chosen = vars(arguments)
     as_json = chosen.pop("json")
-    results, problems = run_fit(**chosen)
+    how = How(**{field.name: chosen.pop(field.name) for field in fields(How)})
+    where = Where(chosen.pop("storage"), chosen.pop("jobs"))
+    results, problems = run_fit(**chosen, how=how, where=where)
     for problem in problems:
         cli.say(f"not fitted: {problem}")
     if not results:

@@ -15,10 +15,7 @@ HEADER = (
     "RMSE*",
     "SD",
 )
-LEGEND = (
-    "medians over ten group-disjoint 80/20 folds, hyper-parameters tuned inside each; * after the "
-    "4-parameter logistic;\nSD: of SRCC over folds"
-)
+LEGEND = "medians over {protocol}; * after the 4-parameter logistic;\nSD: of SRCC over folds"
 
 # A draw of so few groups often leaves a fold with one of them: the interval moves off the median.
 FEW_GROUPS = 20
@@ -37,7 +34,9 @@ def result_table(results: Sequence[dict]) -> str:
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     notes = dict.fromkeys(note for result in results for note in _notes(result))
-    return "\n".join([*lines, LEGEND, *filter(None, notes)])
+    says = dict.fromkeys(result["protocol_says"] for result in results)
+    legend = LEGEND.format(protocol="; or ".join(says))
+    return "\n".join([*lines, legend, *filter(None, notes)])
 
 
 def _cells(result: dict) -> tuple[str, ...]:
@@ -47,14 +46,22 @@ def _cells(result: dict) -> tuple[str, ...]:
     return (
         f"{result['db']} {result['target']}",
         result["features"],
-        result["regressor"],
+        _head(result),
         str(result["n_pictures"]),
         f"{median['srcc']:.4f}",
         interval,
         *(_number(median[name], 4) for name in ("krcc", "plcc", "plcc_logistic")),
         _number(median["rmse_logistic"], 3),
-        f"{result['srcc_spread']['sd']:.4f}",
+        _number(result["srcc_spread"]["sd"], 4),
     )
+
+
+def _head(result: dict) -> str:
+    """Name the head, and its protocol where it is not the usual one."""
+    if result["protocol"] == "nested":
+        return result["regressor"]
+    marked = "!" if result["optimistic"] else ""
+    return f"{result['regressor']} {result['protocol']}{marked}"
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -80,7 +87,15 @@ def _notes(result: dict) -> list[str]:
         if result.get("seen_by")
         else ""
     )
-    return [result["note"], few, more, seen, *_edges(result)]
+    where = f"{result['db']} {result['features']} {_head(result)}"
+    optimistic = f"{where}: OPTIMISTIC: {result['optimistic']}" if result["optimistic"] else ""
+    lost = sum(fold.get("n_trials_without_head", 0) for fold in result["folds"])
+    without = (
+        f"{where}: {lost} of {len(result['folds']) * result['trials']} trials gave no head"
+        if lost
+        else ""
+    )
+    return [optimistic, result["note"], few, more, seen, without, *_edges(result)]
 
 
 def _edges(result: dict) -> list[str]:
@@ -89,4 +104,5 @@ def _edges(result: dict) -> list[str]:
     if not edges:
         return []
     where = ", ".join(f"{name} ({edge} {key})" for name, e in edges for key, edge in e.items())
-    return [f"{result['db']} {result['features']}: best value at the edge of its space in {where}"]
+    head = f"{result['db']} {result['features']} {_head(result)}"
+    return [f"{head}: best value at the edge of its space in {where}"]

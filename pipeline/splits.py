@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from regressors.errors import DataError
 from regressors.folds import N_FOLDS, inner_folds, outer_fold
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One 80/20 split and the inner folds of its training part, by name.
+    """One split and the inner folds of its training part, by name.
 
     `final` has no test part: its training part is everything.
     """
@@ -26,24 +27,43 @@ class Fold:
 
 
 def draw_folds(table: pd.DataFrame, n_folds: int = N_FOLDS) -> list[Fold]:
-    """Return the folds of seeds 0 upwards, and `final` last.
+    """Return the 80/20 folds of seeds 0 upwards, and `final` last.
 
     Parameters
     ----------
     table : `name` and `group` of every labelled picture, in any order
     """
-    table = table.sort_values("name", kind="stable")
+    table = _sorted(table)
+    groups = table["group"].to_numpy(str)
+    pairs = [outer_fold(groups, seed) for seed in range(n_folds)]
+    return _named(table, pairs)
+
+
+def draw_parts(table: pd.DataFrame, n_folds: int = N_FOLDS) -> list[Fold]:
+    """Return folds of which every picture is in the test part of one, and `final` last."""
+    table = _sorted(table)
+    groups = table["group"].to_numpy(str)
+    if len(set(groups)) < n_folds:
+        raise DataError(
+            f"{len(set(groups))} groups cannot make {n_folds} parts: give fewer --folds"
+        )
+    return _named(table, inner_folds(groups, 0, n_folds))
+
+
+def _sorted(table: pd.DataFrame) -> pd.DataFrame:
+    return table.sort_values("name", kind="stable")
+
+
+def _named(table: pd.DataFrame, pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[Fold]:
+    folds = [fold_of(f"fold-{seed}", seed, table, *pair) for seed, pair in enumerate(pairs)]
+    # the seed of `final` is that of ten folds, however many there are: it is the same head
+    everything, nothing = np.arange(len(table)), np.array([], int)
+    return [*folds, fold_of("final", N_FOLDS, table, everything, nothing)]
+
+
+def fold_of(name: str, seed: int, table: pd.DataFrame, train: np.ndarray, test: np.ndarray) -> Fold:
+    """Return the fold of some rows of a table that is sorted by name, with its inner folds."""
     names, groups = table["name"].to_numpy(object), table["group"].to_numpy(str)
-    folds = []
-    for seed in range(n_folds):
-        train, test = outer_fold(groups, seed)
-        folds.append(_fold(f"fold-{seed}", seed, names, groups, train, test))
-    everything, nothing = np.arange(len(names)), np.array([], int)
-    folds.append(_fold("final", n_folds, names, groups, everything, nothing))
-    return folds
-
-
-def _fold(name, seed, names, groups, train, test) -> Fold:
     inner = inner_folds(groups[train], seed)
     return Fold(
         name,

@@ -123,6 +123,11 @@ class Tuner:
                 known[same] = cls.prepared_as(X, training.inner, training.rows, blocks)
             yield cls(X, training.y, training.inner, prepared=known[same])
 
+    @staticmethod
+    def memory(n: int, p: int) -> float:
+        """Return about how many bytes the tuning of n rows of p numbers takes in its process."""
+        return 24.0 * n * p
+
     def predictions(self, params: Params) -> list[np.ndarray]:
         """Return the predictions of each inner fold's validation rows.
 

@@ -1,16 +1,37 @@
 """Nested evaluation: everything is learnt in the training part; the test part is scored once."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import optuna
 
-from regressors.base import Blocks, Training, Tuner
+from regressors.base import Blocks, Params, Training, Tuner
 from regressors.errors import DataError
 from regressors.heads import distance
-from regressors.metrics import all_metrics, fit_logistic4, srcc
-from regressors.tuning import at_edge, tune
+from regressors.metrics import MINIMUM_ROWS, all_metrics, fit_logistic4, srcc
+from regressors.tuning import at_edge, n_without_head, tune
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a study is run.
+
+    Attributes
+    ----------
+    seed : of the sampler
+    objective : a key of `regressors.objectives.OBJECTIVES`
+    n_judged : so many leading rows of the training part may be judged; all when not given
+    params : hyper-parameters that were chosen elsewhere: nothing is tuned
+    on_trial : called after each finished trial
+    """
+
+    n_trials: int = 200
+    seed: int = 0
+    objective: str = "srcc"
+    n_judged: int | None = None
+    params: Params | None = None
+    on_trial: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -19,48 +40,84 @@ class Tuned:
 
     Attributes
     ----------
-    out_of_fold : (n,) predictions of the training pictures by inner folds that did not see them
+    edges : hyper-parameter -> "low" or "high", where its best value lies at the edge of its space
+    inner : objective -> mean over the inner folds
+    out_of_fold : (n,) predictions of the training pictures by inner folds that did not see them;
+        NaN for those that are in no validation part
+    n_without_head : trials that gave none
     """
 
     params: dict[str, float]
     edges: dict[str, str]
-    inner_srcc: float
+    inner: dict[str, float]
     out_of_fold: np.ndarray
     model: object
     head: str
+    n_without_head: int = 0
 
 
-def fit_tuned(
-    tuner: Tuner,
-    study: optuna.Study,
-    n_trials: int,
-    seed: int = 0,
-    on_trial: Callable[[], None] = lambda: None,
-    n_judged: int | None = None,
-) -> Tuned:
+def fit_tuned(tuner: Tuner, study: optuna.Study, plan: Plan = Plan()) -> Tuned:  # noqa: B008
     """Tune on the inner folds of a training part, then fit on all of it.
-
-    Parameters
-    ----------
-    n_judged : see `Training`; all rows when not given
 
     Raises
     ------
     DataError
-        When the inner folds do not judge each of these rows.
+        When several inner folds do not judge each row that may be judged.
     """
-    params = tune(tuner, study, n_trials, seed, on_trial)
-    out_of_fold = tuner.out_of_fold(params)[:n_judged]
-    if np.isnan(out_of_fold).any():
+    tuned = _choose(tuner, study, plan)
+    out_of_fold = tuner.out_of_fold(tuned.params)[: plan.n_judged]
+    if len(tuner.folds) > 1 and np.isnan(out_of_fold).any():
         raise DataError("the inner folds do not cover every row of the training part")
-    return Tuned(
-        params,
-        at_edge(tuner, params),
-        tuner.score(params),
-        out_of_fold,
-        tuner.fitted(params),
-        tuner.head,
-    )
+    return replace(tuned, out_of_fold=out_of_fold, model=tuner.fitted(tuned.params))
+
+
+def best_on_test(tuner: Tuner, study: optuna.Study, plan: Plan, y: np.ndarray) -> tuple:
+    """Judge the best trial on the very rows that chose it; see `pipeline.protocols`.
+
+    Parameters
+    ----------
+    tuner : its one inner fold is (training part, test part)
+    y : (m,) scores of the test part
+    """
+    tuned = _choose(tuner, study, plan)
+    (predictions,) = tuner.predictions(tuned.params)
+    return tuned, predictions, all_metrics(y, predictions)
+
+
+def _choose(tuner: Tuner, study: optuna.Study, plan: Plan) -> Tuned:
+    n_trials, objective = plan.n_trials, plan.objective
+    if plan.params is None:
+        params = tune(tuner, study, n_trials, plan.seed, plan.on_trial, objective)
+        without = n_without_head(study, n_trials)
+    else:
+        params, without = dict(plan.params), 0
+    inner = {name: tuner.score(params, name) for name in dict.fromkeys(("srcc", objective))}
+    edges = at_edge(tuner, params)
+    return Tuned(params, edges, inner, np.array([]), None, tuner.head, without)
+
+
+class Together:
+    """Tunes several training parts with one choice of hyper-parameters: their median objective."""
+
+    def __init__(self, parts: Sequence[Tuner]) -> None:
+        self._parts = parts
+
+    @property
+    def space(self) -> dict:
+        """Every hyper-parameter, over all that any part would search."""
+        spaces = [part.space for part in self._parts]
+        return {
+            name: optuna.distributions.FloatDistribution(
+                min(space[name].low for space in spaces),
+                max(space[name].high for space in spaces),
+                log=spaces[0][name].log,
+            )
+            for name in spaces[0]
+        }
+
+    def score(self, params: Params, objective: str = "srcc") -> float:
+        """Return the median over the parts, higher is better."""
+        return float(np.median([part.score(params, objective) for part in self._parts]))
 
 
 def tuners(
@@ -76,8 +133,11 @@ def tuners(
     DataError
         When no head can be fitted to one of them.
     """
+    check_embeddings(X)
     for training in trainings:
-        check(X[training.rows], training.y)
+        check_scores(training.y)
+        if not _varies(X, training.rows):
+            raise DataError("all embeddings are alike: there is nothing to learn from")
     return regressor.many(X, trainings, blocks)
 
 
@@ -87,7 +147,8 @@ def evaluate(tuned: Tuned, y_train: np.ndarray, X: np.ndarray, y: np.ndarray) ->
     The logistic of the `_train` numbers is learnt from the training part's out-of-fold predictions.
     """
     predictions = tuned.model.predict(X)
-    mapping = fit_logistic4(y_train, tuned.out_of_fold)
+    judged = np.isfinite(tuned.out_of_fold)
+    mapping = fit_logistic4(y_train[judged], tuned.out_of_fold[judged])
     return predictions, all_metrics(y, predictions, mapping)
 
 
@@ -97,32 +158,50 @@ def reach(tuned: Tuned, X: np.ndarray, y: np.ndarray) -> dict[str, float]:
     `error90` : nine of ten out-of-fold predictions lie within this of the score, on its own scale.
     `distance_max` : how far the farthest training picture lies (see `regressors.heads.distance`).
     """
-    errors = np.abs(y - tuned.out_of_fold)
+    judged = np.isfinite(tuned.out_of_fold)
+    errors = np.abs(y - tuned.out_of_fold)[judged]
     # the conformal quantile of n exchangeable errors: the ceil(.9 (n + 1))-th smallest
     rank = min(len(errors), int(np.ceil(0.9 * (len(errors) + 1))))
     return {
         "error90": float(np.sort(errors)[rank - 1]),
         "distance_max": float(distance(tuned.model.arrays(), X).max()),
-        "out_of_fold_srcc": srcc(y, tuned.out_of_fold),
+        "out_of_fold_srcc": srcc(y[judged], tuned.out_of_fold[judged]),
     }
 
 
-def check(X: np.ndarray, y: np.ndarray) -> None:
-    """Refuse data that no head can be fitted to.
+def check_embeddings(X: np.ndarray) -> None:
+    """Refuse (n, p) embeddings that no head can be fitted to.
 
     Raises
     ------
     DataError
-        Values that are not finite, scores that are all alike, embeddings without any variation.
+        Values that are not finite; the rows are named.
     """
-    if not np.isfinite(X).all():
-        rows = np.flatnonzero(~np.isfinite(X).all(axis=1))
+    finite = np.isfinite(X).all(axis=1)
+    if not finite.all():
+        rows = np.flatnonzero(~finite)
         raise DataError(f"{len(rows)} embeddings are not finite, the first in row {rows[0]}")
+
+
+def check_scores(y: np.ndarray) -> None:
+    """Refuse (n,) scores that no head can be fitted to.
+
+    Raises
+    ------
+    DataError
+        Values that are not finite, or all alike, or too few.
+    """
+    if len(y) < MINIMUM_ROWS:
+        raise DataError(f"{len(y)} pictures in the training part, {MINIMUM_ROWS} are the least")
     if not np.isfinite(y).all():
         raise DataError("the scores hold values that are not finite")
     if not 1e-100 < np.abs(y).max() < 1e100 and np.ptp(y) > 0:
         raise DataError(f"scores up to {np.abs(y).max():g} are beyond exact sums: rescale them")
     if np.ptp(y) == 0:
         raise DataError(f"all {len(y)} scores are {y[0]:g}: there is nothing to learn")
-    if not np.ptp(X, axis=0).any():
-        raise DataError("all embeddings are alike: there is nothing to learn from")
+
+
+def _varies(X: np.ndarray, rows: np.ndarray) -> bool:
+    # row by row against the first: the answer comes with the second row, and nothing is copied
+    first = X[rows[0]]
+    return any((X[row] != first).any() for row in rows[1:])

@@ -78,7 +78,8 @@ def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def _seed(name: str, seed: int, number: int) -> int:
-    text = f"{name}/{seed}/{number}".encode()
+    # by the last part of the name, whatever the storage puts before it
+    text = f"{name.rsplit('/', 1)[-1]}/{seed}/{number}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:4], "little")
 
 

@@ -16,7 +16,8 @@ from features.errors import InputError, UsageError
 from pipeline import splits
 from pipeline.extract import run_extract
 from pipeline.fit import run_fit
-from pipeline.fitting import _inner_rows, settings_of, training_parts
+from pipeline.fitting import How, settings_of
+from pipeline.training import _inner_rows, training_parts
 
 
 def test_more_versions_only_add():
@@ -160,7 +161,7 @@ def test_versions_train_with_their_picture_and_are_never_judged():
 def test_without_versions_nothing_changes():
     """The settings of a run name versions only where there are some."""
     plain, more = data(), with_three()
-    without, with_them = (settings_of(d, "nss", "ridge", 5, 0) for d in (plain, more))
+    without, with_them = (settings_of(d, "nss", How(trials=5)) for d in (plain, more))
     assert with_them["augmented"] == 180
     assert "augmented" not in without
     assert {k: with_them[k] for k in without} == without
@@ -170,8 +171,8 @@ def test_from_extract_to_fit(tmp_path, own_home):
     """Both commands end to end; the test predictions are those of pictures alone."""
     path = write_csv(tmp_path / "rated", 60, groups=30)
     run_extract(str(path), features="nss", augment=2)
-    plain, _ = run_fit([str(path)], ["nss"], trials=3)
-    more, _ = run_fit([str(path)], ["nss"], trials=3, use_augmented=True)
+    plain, _ = run_fit([str(path)], ["nss"], how=How(trials=3))
+    more, _ = run_fit([str(path)], ["nss"], how=How(trials=3), use_augmented=True)
     (folder, result), (other, expected) = more[0], plain[0]
     assert folder != other
     assert result["augmented"] == 120 and expected["augmented"] == 0
@@ -207,8 +208,8 @@ def test_another_seed_is_named_to_fit(tmp_path, capsys):
     path = write_csv(tmp_path / "rated", 60, groups=30)
     run_extract(str(path), features="nss", augment=1, seed=5)
     with pytest.raises(InputError, match="no distorted versions"):
-        run_fit([str(path)], ["nss"], trials=2, use_augmented=True)
-    results, _ = run_fit([str(path)], ["nss"], trials=2, use_augmented=True, augment_seed=5)
+        run_fit([str(path)], ["nss"], how=How(trials=2), use_augmented=True)
+    results, _ = run_fit([str(path)], ["nss"], how=How(trials=2), use_augmented=True, augment_seed=5)
     assert results[0][1]["augmented"] == 60
     assert "1 of each picture" in capsys.readouterr().err
 

@@ -71,7 +71,7 @@ def test_extract_fit_score(capsys, tmp_path, fitted):
         "result.json",
         "predictions.csv",
         "splits.csv",
-        "optuna.journal",
+        "studies",
         "scatter.png",
         "head.safetensors",
         "head.json",

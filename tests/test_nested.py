@@ -6,10 +6,11 @@ import pytest
 from scipy.stats import spearmanr
 
 from regressors import REGRESSORS
+from regressors.base import Training
 from regressors.errors import DataError
 from regressors.folds import inner_folds, outer_fold
 from regressors.metrics import fit_logistic4, logistic4
-from regressors.nested import Tuned, check, evaluate, fit_tuned, reach
+from regressors.nested import Plan, Tuned, evaluate, fit_tuned, reach, tuners
 from regressors.ridge import Ridge, RidgeTuner
 
 N_TRIALS = 20
@@ -42,8 +43,9 @@ def planted(n: int, p: int, n_groups: int, spread: float = 0.2) -> tuple[np.ndar
 def tuned_on(X, y, groups, seed: int = 0, regressor: type = RidgeTuner) -> Tuned:
     """Tune and fit on these rows."""
     study = optuna.create_study(study_name=f"fold-{seed}", direction="maximize")
-    check(X, y)
-    return fit_tuned(regressor(X, y, inner_folds(groups, seed)), study, N_TRIALS)
+    training = Training(np.arange(len(y)), y, inner_folds(groups, seed), len(y))
+    (tuner,) = tuners(regressor, X, [training])
+    return fit_tuned(tuner, study, Plan(N_TRIALS))
 
 
 def one_fold(X, y, groups, seed: int = 0, regressor: type = RidgeTuner) -> tuple:
@@ -64,7 +66,7 @@ def test_test_labels_have_no_say(name):
     second, again, others = one_fold(X, permuted, groups, 0, REGRESSORS[name])
     assert np.array_equal(predictions, again)
     assert first.params == second.params
-    assert first.inner_srcc == second.inner_srcc
+    assert first.inner["srcc"] == second.inner["srcc"]
     assert np.array_equal(first.out_of_fold, second.out_of_fold)
     assert others["srcc"] < numbers["srcc"] - 0.3
 
@@ -122,7 +124,7 @@ def test_group_identity_is_no_signal(name):
     found = [one_fold(X, y, groups, seed, REGRESSORS[name]) for seed in range(4)]
     # eight test groups: chance alone gives a standard deviation of .38 a fold
     assert np.median([numbers["srcc"] for _, _, numbers in found]) < 0.5
-    assert np.median([tuned.inner_srcc for tuned, _, _ in found]) < 0.5
+    assert np.median([tuned.inner["srcc"] for tuned, _, _ in found]) < 0.5
 
 
 @pytest.mark.parametrize("name", REGRESSORS)
@@ -133,7 +135,7 @@ def test_planted_signal_is_found(name):
         tuned, predictions, numbers = one_fold(X, y, groups, seed, REGRESSORS[name])
         test = outer_fold(groups, seed)[1]
         assert numbers["srcc"] > 0.9
-        assert tuned.inner_srcc > 0.9
+        assert tuned.inner["srcc"] > 0.9
         expected = spearmanr(y[test], predictions).statistic
         assert numbers["srcc"] == pytest.approx(expected, abs=1e-12)
 
@@ -183,10 +185,7 @@ def test_bad_data_is_refused():
     ]
     for bad_X, bad_y, message in cases:
         with pytest.raises(DataError, match=message):
-            check(bad_X, bad_y)
-        with pytest.raises(DataError, match=message):
             tuned_on(bad_X, bad_y, groups)
-    check(X, y)
 
 
 def test_bad_test_part_is_refused():
@@ -209,7 +208,7 @@ def test_error90_is_the_conformal_rank(n):
     X, y, _ = planted(n, 2, n)
     errors = np.random.default_rng(0).permutation(np.arange(1.0, n + 1))
     model = Ridge(1.0).fit(X, y)
-    found = reach(Tuned({}, {}, 0.0, y + errors, model, "linear"), X, y)
+    found = reach(Tuned({}, {}, {}, y + errors, model, "linear"), X, y)
     assert found["error90"] == pytest.approx(np.ceil(0.9 * (n + 1)))
 
 
@@ -233,7 +232,7 @@ def test_a_row_that_no_inner_fold_judges_is_an_error():
     folds = inner_folds(groups[:80], 0)
     study = optuna.create_study(direction="maximize")
     with pytest.raises(DataError, match="do not cover every row"):
-        fit_tuned(RidgeTuner(X, y, folds), study, 2)
-    tuned = fit_tuned(RidgeTuner(X, y, folds), study, 2, n_judged=80)
+        fit_tuned(RidgeTuner(X, y, folds), study, Plan(2))
+    tuned = fit_tuned(RidgeTuner(X, y, folds), study, Plan(2, n_judged=80))
     assert tuned.out_of_fold.shape == (80,)
     assert tuned.model.n_features_in_ == 6

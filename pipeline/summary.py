@@ -1,0 +1,121 @@
+"""What a run says: result.json."""
+
+import math
+
+import numpy as np
+
+from features.names import parse
+from features.weights import seen_by
+from pipeline.data import Data
+from pipeline.databases import aliases
+from pipeline.protocols import PROTOCOLS
+from pipeline.runs import provenance
+from pipeline.splits import Fold
+from pipeline.workers import Judged
+from regressors.intervals import group_draws, interval, median_draws
+
+MEDIANS = (
+    "srcc",
+    "krcc",
+    "plcc",
+    "plcc_logistic",
+    "plcc_logistic_train",
+    "rmse",
+    "rmse_logistic",
+    "rmse_logistic_train",
+    "mae",
+    "mae_logistic",
+)
+
+
+def fold_record(fold: Fold, n_train: int, n_test: int, judged: Judged) -> dict:
+    """Return what result.json says of one fold."""
+    tuned = judged.tuned
+    return {
+        "fold": fold.name,
+        "seed": fold.seed,
+        "n_train": n_train,
+        "n_test": n_test,
+        "n_without_embedding": len(fold.train | fold.test) - n_train - n_test,
+        **choice(judged),
+        **{name: plain(judged.numbers.get(name, math.nan)) for name in MEDIANS},
+        **{name: plain(value) for name, value in judged.numbers.items() if name not in MEDIANS},
+    } | ({"n_trials_without_head": tuned.n_without_head} if tuned.n_without_head else {})
+
+
+def choice(judged: Judged) -> dict:
+    """Return the hyper-parameters that were chosen, and how they did."""
+    tuned = judged.tuned
+    return {
+        **{f"inner_{name}": value for name, value in tuned.inner.items()},
+        "params": tuned.params,
+        "edges": tuned.edges,
+    }
+
+
+def summary(
+    data: Data, settings: dict, folds: list[dict], judged: list[tuple], final: Judged
+) -> dict:
+    """Return result.json.
+
+    Parameters
+    ----------
+    folds : a `fold_record` of each
+    judged : of each fold (scores, predictions, group names) of its test part
+    """
+    protocol = PROTOCOLS[settings["protocol"]]
+    groups = set(data.database.table["group"])
+    if len(folds) == 1:  # one split: what is not in its test part has no say
+        groups = set(judged[0][2])
+    index = {group: number for number, group in enumerate(sorted(groups))}
+    numbered = [(mos, found, [index[name] for name in names]) for mos, found, names in judged]
+    # the same draws for every run on these groups, so that two runs are compared pair by pair
+    draws = median_draws(numbered, group_draws(len(index)))
+    values = {name: [fold[name] for fold in folds] for name in MEDIANS}
+    srccs = np.array(values["srcc"])
+    return {
+        "db": settings["db"],
+        "features": settings["features"],
+        "regressor": settings["regressor"],
+        "target": data.target,
+        "higher_is_better": data.database.targets[data.target].higher_is_better,
+        "n_pictures": len(data.names),
+        "n_groups": len(index),
+        "n_without_embedding": len(data.failures),
+        "median": {name: plain(_median(numbers)) for name, numbers in values.items()},
+        "srcc_interval": interval(draws),
+        "srcc_spread": {
+            "sd": float(srccs.std(ddof=1)) if len(srccs) > 1 else None,
+            "min": float(srccs.min()),
+            "max": float(srccs.max()),
+        },
+        "folds": folds,
+        "final": choice(final),
+        "seed": settings["seed"],
+        "trials": settings["trials"],
+        "objective": settings["objective"],
+        "augmented": settings.get("augmented", 0),
+        "keys": data.keys,
+        "seen_by": _seen_by(settings),
+        "protocol": settings["protocol"],
+        "protocol_says": protocol.says.format(n=len(folds)),
+        "optimistic": protocol.optimistic,
+        "note": data.database.note,
+        "versions": provenance(),
+    }
+
+
+def _seen_by(settings: dict) -> list[str]:
+    """Return the encoders that were trained on the very database that they are judged on."""
+    encoders = [request.encoder for request in parse(settings["features"])]
+    return seen_by(encoders, settings["db"], aliases(settings["db"]))
+
+
+def _median(values: list) -> float:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else math.nan
+
+
+def plain(value: float) -> float | None:
+    """Return a number for JSON, which has no NaN: one that does not exist is null."""
+    return None if math.isnan(value) else float(value)

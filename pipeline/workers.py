@@ -1,0 +1,180 @@
+"""Tuning and judging folds, on several processes.
+
+One fold is one piece of work: the process that claims its study tunes, fits and judges it, with a
+single BLAS thread, so that neither the number of processes nor the cores they have moves a number.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, cpu_count, delayed
+from threadpoolctl import threadpool_limits
+
+from features.errors import InputError
+from pipeline.studies import Studies
+from regressors.base import Tuner
+from regressors.nested import Plan, Tuned, best_on_test, evaluate, fit_tuned, reach
+from regressors.tuning import tune
+
+# Starting processes costs seconds: fewer trials than this are done in this one.
+FEW_TRIALS = 500
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fold of one target, or the choice that all folds share.
+
+    Attributes
+    ----------
+    study : its name within the run
+    test : (m,) rows of X that are judged; none for the final head
+    y_test : (m,) their scores
+    chooses : see `pipeline.protocols.Protocol`; "together" only chooses, and gives parameters
+    """
+
+    study: str
+    studies: Studies
+    tuner: Tuner
+    plan: Plan
+    test: np.ndarray
+    y_test: np.ndarray
+    chooses: str = "inner"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a job gives.
+
+    Attributes
+    ----------
+    predictions : (m,) of the test rows
+    numbers : the metrics of the report, by name
+    arrays, facts : the head and what it says of new pictures; of the final head alone
+    """
+
+    tuned: Tuned
+    predictions: np.ndarray
+    numbers: dict[str, float]
+    arrays: dict[str, np.ndarray]
+    facts: dict[str, float]
+
+
+def work_off(
+    jobs: Sequence[Job], X: np.ndarray, n_processes: int, on_trial: Callable[[int], None]
+) -> Iterator[tuple[int, Judged | dict]]:
+    """Yield (number of the job, its result) as they are done.
+
+    Jobs that another process holds come last: it is waited for, and what it leaves is taken up.
+
+    Parameters
+    ----------
+    X : (n, p) the matrix that `Job.test` counts in
+    on_trial : called with the number of trials finished since the last call
+    """
+    with _counted(on_trial) as counter:
+        left = list(range(len(jobs)))
+        while left:
+            pieces = (
+                delayed(_work)(number, jobs[number], X, counter, os.getpid()) for number in left
+            )
+            held = []
+            try:
+                # "1M": larger arrays go to the processes as files that they share
+                pool = Parallel(
+                    n_jobs=min(n_processes, len(left)), max_nbytes="1M", return_as="generator"
+                )
+                for number, result in pool(pieces):
+                    if result is None:
+                        held.append(number)
+                    else:
+                        yield number, result
+            except BrokenProcessPool as error:
+                raise InputError(
+                    "a worker process died, perhaps for want of memory: finished trials are kept; "
+                    "give the same command again, with --jobs 1 if it happens again"
+                ) from error
+            if held:
+                names = [jobs[number].study for number in held]
+                print(f"another process works on {', '.join(names)}: waiting", file=sys.stderr)
+                jobs[held[0]].studies.wait(names)
+            left = held
+
+
+def n_processes(asked: int | None, n_jobs: int, n_trials: int, bytes_each: float) -> int:
+    """Return how many processes to use: those asked for, else as the cores and the memory allow."""
+    if asked:
+        return asked
+    if n_jobs * n_trials < FEW_TRIALS:
+        return 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    fit = int(0.6 * memory / bytes_each) if bytes_each else n_jobs
+    return max(1, min(cpu_count(), n_jobs, fit))
+
+
+def _work(number: int, job: Job, X: np.ndarray, counter: str, parent: int) -> tuple:
+    """Do one job in this process; (number, None) where another holds its study."""
+    with job.studies.told(), job.studies.claim(job.study) as held, threadpool_limits(1):
+        if not held:
+            return number, None
+        with open(counter, "ab", buffering=0) as trials:
+
+            def on_trial() -> None:
+                trials.write(b".")
+                if parent not in (os.getpid(), os.getppid()):
+                    os._exit(1)  # whoever asked for this was killed
+
+            plan = replace(job.plan, on_trial=on_trial)
+            return number, _result(job, plan, X)
+
+
+def _result(job: Job, plan: Plan, X: np.ndarray) -> Judged | dict:
+    tuner, study = job.tuner, job.studies.open(job.study)
+    if job.chooses == "together":
+        return tune(tuner, study, plan.n_trials, plan.seed, plan.on_trial, plan.objective)
+    if job.chooses == "test":
+        return Judged(*best_on_test(tuner, study, plan, job.y_test), {}, {})
+    tuned = fit_tuned(tuner, study, plan)
+    y = tuner.y[: plan.n_judged]
+    if len(job.test):
+        judged = Judged(tuned, *evaluate(tuned, y, X[job.test], job.y_test), {}, {})
+    else:
+        facts = reach(tuned, tuner.prepared.X()[: plan.n_judged], y)
+        judged = Judged(tuned, np.array([]), {}, tuned.model.arrays(), facts)
+    # a model may hold its training data: what is needed of it has been taken
+    return replace(judged, tuned=replace(tuned, model=None))
+
+
+@contextlib.contextmanager
+def _counted(on_trial: Callable[[int], None]) -> Iterator[str]:
+    """Yield a file to which processes write a byte for each trial; they are told as they come."""
+    with tempfile.TemporaryDirectory(prefix="meanopinion-") as folder:
+        path, stop, seen = Path(folder, "trials"), threading.Event(), 0
+        path.touch()
+
+        def look() -> None:
+            nonlocal seen
+            size = path.stat().st_size
+            if size > seen:
+                on_trial(size - seen)
+                seen = size
+
+        def watch() -> None:
+            while not stop.wait(0.2):
+                look()
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield str(path)
+        finally:
+            stop.set()
+            watcher.join()
+            look()

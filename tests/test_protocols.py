@@ -1,0 +1,119 @@
+"""Protocols: what each lets the test part say, and how it is marked."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_fitting import data
+
+from pipeline.fitting import How, Where, fit_run, n_trials
+from pipeline.protocols import PROTOCOLS, official_fold
+from pipeline.results import result_table
+from regressors import REGRESSORS
+from regressors.errors import DataError
+
+
+def with_split(values, n: int = 60):
+    """The usual data, with a column `split`."""
+    plain = data(n)
+    table = plain.database.table.assign(split=values)
+    return plain._replace(database=dataclasses.replace(plain.database, table=table))
+
+
+SIDES = np.repeat(["train", "val", "test"], [36, 12, 12])
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_every_protocol_makes_a_run(tmp_path, name):
+    """Each gives folds, predictions of every test row and a head; the optimistic ones are marked."""
+    how = How(trials=4, protocol=name, folds=4)
+    folder, result = fit_run(with_split(SIDES), "nss", tmp_path, how)
+    assert len(result["folds"]) == (1 if name == "official" else 4)
+    predictions = pd.read_csv(folder / "predictions.csv")
+    assert len(predictions) == sum(fold["n_test"] for fold in result["folds"])
+    assert np.isfinite(predictions["prediction"]).all()
+    assert (folder / "head.safetensors").is_file()
+    table = result_table([result])
+    optimistic = bool(PROTOCOLS[name].optimistic)
+    assert ("OPTIMISTIC" in table) == optimistic
+    assert (f"ridge {name}!" in table) == optimistic
+    # what an unnamed run means is never an optimistic one
+    assert (folder.parent / "latest").exists() != optimistic
+    again = []
+    fit_run(with_split(SIDES), "nss", tmp_path, how, Where(on_trial=again.append))
+    assert again == []
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_progress_knows_the_number_of_trials(tmp_path, name):
+    """As many trials are told as were promised."""
+    told = []
+    how = How(trials=3, protocol=name, folds=3)
+    fit_run(with_split(SIDES), "nss", tmp_path, how, Where(on_trial=told.append))
+    assert sum(told) == n_trials(how)
+
+
+def test_official_tunes_on_the_validation_part_and_tests_once(tmp_path):
+    """The test part is the database's; its scores choose nothing."""
+    plain = with_split(SIDES)
+    fold, final = official_fold(plain.database.table, 10)
+    names = np.array(plain.names)
+    assert fold.test == set(names[SIDES == "test"])
+    assert fold.inner == ((frozenset(names[SIDES == "train"]), frozenset(names[SIDES == "val"])),)
+    assert fold.train == set(names[SIDES != "test"])
+    assert len(final.train) == 60 and not final.test
+    _, result = fit_run(plain, "nss", tmp_path, How(trials=6, protocol="official"))
+    turned = plain.y.copy()
+    turned[SIDES == "test"] = turned[SIDES == "test"][::-1]
+    table = plain.database.table.assign(mos=turned)
+    other = plain._replace(y=turned, database=dataclasses.replace(plain.database, table=table))
+    _, again = fit_run(other, "nss", tmp_path, How(trials=6, protocol="official"))
+    assert result["folds"][0]["params"] == again["folds"][0]["params"]
+    assert result["folds"][0]["srcc"] != again["folds"][0]["srcc"]
+    assert result["n_groups"] == 4  # of the test part
+
+
+def test_official_without_validation_part_tunes_on_inner_folds():
+    """Five inner folds of the training part, grouped."""
+    fold, _ = official_fold(
+        with_split(np.repeat(["Training", "TEST"], [48, 12])).database.table, 10
+    )
+    assert len(fold.inner) == 5
+    assert frozenset().union(*(valid for _, valid in fold.inner)) == fold.train
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [("", "has none"), ("tarin", "found 'tarin'"), ("train", "in train and in test")],
+)
+def test_official_needs_a_split(values, message):
+    """A database without one, or with other words, is one line."""
+    with pytest.raises(DataError, match=message):
+        official_fold(with_split(values).database.table, 10)
+
+
+def test_kfold_tests_every_picture_once(tmp_path):
+    """Group-disjoint parts that cover everything."""
+    folder, _ = fit_run(data(), "nss", tmp_path, How(trials=2, protocol="kfold", folds=5))
+    predictions = pd.read_csv(folder / "predictions.csv")
+    assert sorted(predictions["name"]) == sorted(data().names)
+    assert (predictions.groupby("group")["fold"].nunique() == 1).all()
+    with pytest.raises(DataError, match="20 groups cannot make 21 parts"):
+        fit_run(data(), "nss", tmp_path, How(trials=2, protocol="kfold", folds=21))
+
+
+@pytest.mark.parametrize("regressor", REGRESSORS)
+def test_best_on_test_flatters_and_shared_alpha_shares(tmp_path, regressor):
+    """On noise, choosing on the test part gives more than nested; sharing gives one choice."""
+    noise = data(90, signal_strength=0.0)
+    noise = noise._replace(y=np.random.default_rng(0).normal(size=90))
+    found = {}
+    for name in ("nested", "best-on-test", "shared-alpha"):
+        how = How(regressor, trials=12, protocol=name, folds=4)
+        _, found[name] = fit_run(noise, "nss", tmp_path, how)
+    srcc = {name: result["median"]["srcc"] for name, result in found.items()}
+    assert srcc["best-on-test"] >= srcc["nested"]
+    shared = [fold["params"] for fold in found["shared-alpha"]["folds"]]
+    assert all(params == shared[0] for params in shared)
+    assert found["best-on-test"]["median"]["plcc_logistic_train"] is None
