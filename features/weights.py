@@ -229,18 +229,16 @@ def seen_by(encoders: Iterable, database: str, aliases: Iterable[str] = ()) -> l
     encoders : records with `name` and `seen`
     aliases : other names of the database
     """
-    names = [_spelling(name) for name in (database, *aliases)]
+    names = (database, *aliases)
     return [
         encoder.name
         for encoder in encoders
-        if any(_same_database(_spelling(seen), name) for seen in encoder.seen for name in names)
+        if any(same_database(seen, name) for seen in encoder.seen for name in names)
     ]
 
 
-def _spelling(name: str) -> str:
-    return re.sub(r"[\W_]", "", name.casefold())
-
-
-def _same_database(a: str, b: str) -> bool:
+def same_database(a: str, b: str) -> bool:
+    """Say whether two names mean one database; see `seen_by`."""
+    a, b = (re.sub(r"[\W_]", "", name.casefold()) for name in (a, b))
     stems = _SIZE.sub("", a), _SIZE.sub("", b)
     return a == b or (stems[0] == stems[1] != "" and (a in stems or b in stems))

@@ -45,8 +45,8 @@ def run_fit(
     key: list[str] | None = None,
     use_augmented: bool = False,
     augment_seed: int = 0,
-    how: How = How(),  # noqa: B008 - frozen
-    where: Where = Where(),  # noqa: B008
+    how: How = How(),
+    where: Where = Where(),
 ) -> tuple[list[tuple[Path, dict]], list[str]]:
     """Fit every combination asked for.
 

@@ -91,8 +91,8 @@ def fit_run(
     data: Data,
     features: str,
     runs: Path,
-    how: How = How(),  # noqa: B008 - frozen
-    where: Where = Where(),  # noqa: B008
+    how: How = How(),
+    where: Where = Where(),
 ) -> tuple[Path, dict]:
     """Fit and judge one target; see `fit_runs`."""
     return fit_runs([data], features, runs, how, where)[0]

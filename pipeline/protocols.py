@@ -1,6 +1,6 @@
 """How a run splits, tunes and judges: `--protocol`.
 
-Three are honest. Two exist to explain other papers' numbers: they let the test parts have a say, and
+Three are honest. Two explain other papers' numbers: they let the test parts have a say, and
 are marked as optimistic wherever they are shown.
 """
 

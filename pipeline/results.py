@@ -23,20 +23,25 @@ FEW_GROUPS = 20
 
 def result_table(results: Sequence[dict]) -> str:
     """Return the results of some runs as aligned text, with what must be said of them below."""
-    rows = [HEADER, *(_cells(result) for result in results)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    notes = dict.fromkeys(note for result in results for note in _notes(result))
+    says = dict.fromkeys(result["protocol_says"] for result in results)
+    legend = LEGEND.format(protocol="; or ".join(says))
+    table = aligned([HEADER, *map(_cells, results)], 3)
+    return "\n".join([table, legend, *filter(None, notes)])
+
+
+def aligned(rows: Sequence[Sequence[str]], n_left: int) -> str:
+    """Return rows of cells as text, the first one underlined, the first columns to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
-            cell.ljust(width) if column < 3 else cell.rjust(width)
+            cell.ljust(width) if column < n_left else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    notes = dict.fromkeys(note for result in results for note in _notes(result))
-    says = dict.fromkeys(result["protocol_says"] for result in results)
-    legend = LEGEND.format(protocol="; or ".join(says))
-    return "\n".join([*lines, legend, *filter(None, notes)])
+    return "\n".join(lines)
 
 
 def _cells(result: dict) -> tuple[str, ...]:

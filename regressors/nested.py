@@ -56,7 +56,7 @@ class Tuned:
     n_without_head: int = 0
 
 
-def fit_tuned(tuner: Tuner, study: optuna.Study, plan: Plan = Plan()) -> Tuned:  # noqa: B008
+def fit_tuned(tuner: Tuner, study: optuna.Study, plan: Plan = Plan()) -> Tuned:
     """Tune on the inner folds of a training part, then fit on all of it.
 
     Raises
