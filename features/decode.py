@@ -12,6 +12,7 @@ import io
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -34,6 +35,9 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+_TURNED = (5, 6, 7, 8)
+_TIFF_SIZE = (ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength)
 
 # Pillow's own limit is one number for the whole process; ours is an argument. The lock keeps the
 # moment short in which Pillow's is lifted, and lets several threads decode.
@@ -121,14 +125,42 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def open_picture(data: bytes) -> Image.Image:
+def open_picture(data: bytes | BinaryIO) -> Image.Image:
     """Read the header of a picture file, whatever its size; the pixels come later."""
+    file = io.BytesIO(data) if isinstance(data, bytes) else data
     with _opening:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(io.BytesIO(data), formats=_formats())
+            return Image.open(file, formats=_formats())
         finally:
             Image.MAX_IMAGE_PIXELS = before
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Return width and height of a picture as it is seen, from its header: nothing is decoded.
+
+    What `decode` gives is as large, but for a PNG that states an orientation behind its pixels.
+
+    Raises
+    ------
+    UnreadablePicture
+        When there is no header that can be read. One that can promises nothing of the pixels.
+    """
+    try:
+        with open(path, "rb") as file:
+            file.read(1 << 16)  # the disk is waited for here, not where threads queue
+            file.seek(0)
+            with open_picture(file) as picture:
+                width, height = picture.size
+                if hasattr(picture, "tag_v2"):  # TIFF: some versions of Pillow have turned these
+                    width, height = (picture.tag_v2[tag] for tag in _TIFF_SIZE)
+                # not a PNG's own method: that decodes, to find a tag behind the pixels
+                orientation = Image.Image.getexif(picture).get(ExifTags.Base.Orientation)
+    except OSError as error:  # UnidentifiedImageError, too
+        raise UnreadablePicture(f"cannot be opened: {error.strerror or error}") from error
+    except Exception as error:  # see decode
+        raise UnreadablePicture(f"has no header that can be read: {error}") from error
+    return (height, width) if orientation in _TURNED else (width, height)
 
 
 def _upright_rgb(picture: Image.Image) -> Image.Image:

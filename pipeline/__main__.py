@@ -3,6 +3,7 @@
 COMMANDS = {
     "extract": "pictures of a database, folder or CSV to the cache of embeddings",
     "fit": "tune and judge heads on cached embeddings, over ten folds",
+    "compare": "paired difference of two runs, with its interval",
     "evaluate": "judge a head of one database on another",
     "score": "score pictures with a run's head",
     "weights": "which encoder needs which weight file; list, verify, import, fetch",

@@ -11,6 +11,7 @@ from features import load as load_embeddings
 from features.errors import InputError
 from features.places import place
 from pipeline.databases import cache_name
+from pipeline.sizes import read_sizes
 from pipeline.tables import CachedTable, read_cached_table
 
 
@@ -29,6 +30,8 @@ class Data(NamedTuple):
     database : the cached table, with every labelled picture
     target : the name of the scores in y
     augmented : distorted versions of pictures, for training parts; None where not asked for
+    sizes : (n, 3) width, height and bytes of the picture files, for the size-only baseline; NaN
+        where not known, None where none is
     """
 
     names: list[str]
@@ -41,6 +44,7 @@ class Data(NamedTuple):
     database: CachedTable
     target: str
     augmented: Augmented | None = None
+    sizes: np.ndarray | None = None
 
 
 def load_targets(
@@ -118,4 +122,5 @@ def load(
         database,
         target,
         load_augmented(name, features, root, key, augment_seed) if use_augmented else None,
+        read_sizes(root / name, names),
     )

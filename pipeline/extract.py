@@ -1,5 +1,7 @@
 """Turn the pictures of a database into embeddings in the cache. Run again, it resumes."""
 
+from pathlib import Path
+
 from features.decode import MAX_MEGAPIXELS
 from features.engine import Picture
 from features.errors import InputError
@@ -8,6 +10,7 @@ from features.places import place
 from pipeline import cli
 from pipeline.databases import DATABASES, locate
 from pipeline.databases.table import Database, under
+from pipeline.sizes import write_sizes
 from pipeline.tables import write_table
 
 EXAMPLES = """\
@@ -46,8 +49,9 @@ def run_extract(
     prepare(features, place("weights", weights), precision, gpu=gpu)
     database = read()
     report_database(database, strict)
-    write_table(place("cache", cache), database)
+    folder = write_table(place("cache", cache), database)
     pictures = plan(database)
+    measure(folder, database)
     done = extract(
         database.name,
         pictures,
@@ -63,6 +67,14 @@ def run_extract(
         seed=seed,
     )
     return database, done
+
+
+def measure(folder: Path, database: Database) -> None:
+    """Write the pictures' sizes, for the size-only baseline: of use, never worth a failure."""
+    try:
+        write_sizes(folder, database)
+    except Exception as error:
+        cli.say(f"warning: {database.name}: no sizes for the size-only baseline: {error}")
 
 
 def plan(database: Database) -> list[Picture]:

@@ -11,10 +11,12 @@ import pandas as pd
 
 from features.files import locked, read_json, write_atomic, write_json
 from pipeline import splits
+from pipeline.breakdown import by_distortion
 from pipeline.data import Data
 from pipeline.plots import scatter
 from pipeline.protocols import PROTOCOLS
 from pipeline.runs import point_latest, run_folder, write_head
+from pipeline.sizes import row_folds, size_baseline
 from pipeline.studies import Journals, Shared, Studies
 from pipeline.summary import fold_record, summary
 from pipeline.training import scores, training_parts
@@ -73,9 +75,15 @@ def settings_of(data: Data, features: str, how: How) -> dict:
         "data_sha256": content.hexdigest(),
         "labels_sha256": data.database.labels_sha256,
         "group_by": data.database.group_by,
+        "sizes_sha256": _sizes_sha256(data),
         "version": VERSION,
         **_augmented(data),
     }
+
+
+def _sizes_sha256(data: Data) -> str:
+    """Return what the size-only baseline depends on; nothing where no size is known."""
+    return "" if data.sizes is None else hashlib.sha256(data.sizes.tobytes()).hexdigest()
 
 
 def _augmented(data: Data) -> dict:
@@ -204,10 +212,16 @@ def _write(data: Data, settings: dict, folder: Path, judged: dict[str, Judged]) 
     split_table = splits.as_table(table, folds)
     write_atomic(folder / "splits.csv", split_table.to_csv(index=False).encode())
     final = judged["final"]
+    index = splits.group_index(split_table)
     tested = [
         (data.y[test], judged[name].predictions, data.group[test]) for name, test in rows.items()
     ]
-    result = summary(data, settings, records, tested, final)
+    result = summary(data, settings, records, tested, final, index)
+    parts = list(row_folds(data.names, folds))
+    result["size_baseline"] = size_baseline(data.sizes, data.y, parts, data.group, index)
+    if "distortion" in table:
+        types = table.set_index("name")["distortion"]
+        result["by_distortion"] = by_distortion(predictions, types, data.target)
     write_head(folder, final.arrays, _head_facts(data, settings, final, result))
     marked = " (optimistic)" if result["optimistic"] else ""
     scatter(

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from pipeline.breakdown import breakdown_text
+
 HEADER = (
     "database",
     "features",
@@ -14,8 +16,12 @@ HEADER = (
     "PLCC*",
     "RMSE*",
     "SD",
+    "size",
 )
-LEGEND = "medians over {protocol}; * after the 4-parameter logistic;\nSD: of SRCC over folds"
+LEGEND = (
+    "medians over {protocol}; * after the 4-parameter logistic;\nSD: of SRCC over folds; size: SRCC "
+    "of the pictures' height, width and bytes alone"
+)
 
 # A draw of so few groups often leaves a fold with one of them: the interval moves off the median.
 FEW_GROUPS = 20
@@ -58,6 +64,7 @@ def _cells(result: dict) -> tuple[str, ...]:
         *(_number(median[name], 4) for name in ("krcc", "plcc", "plcc_logistic")),
         _number(median["rmse_logistic"], 3),
         _number(result["srcc_spread"]["sd"], 4),
+        _number((result.get("size_baseline") or {}).get("srcc"), 3),
     )
 
 
@@ -100,7 +107,9 @@ def _notes(result: dict) -> list[str]:
         if lost
         else ""
     )
-    return [optimistic, result["note"], few, more, seen, without, *_edges(result)]
+    types = breakdown_text(result.get("by_distortion") or {})
+    by_type = f"{where}: SRCC by distortion, worst first\n{types}" if types else ""
+    return [optimistic, result["note"], few, more, seen, without, by_type, *_edges(result)]
 
 
 def _edges(result: dict) -> list[str]:

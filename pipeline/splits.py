@@ -86,3 +86,18 @@ def as_table(table: pd.DataFrame, folds: list[Fold]) -> pd.DataFrame:
         if fold.test:
             result[fold.name] = np.where(result["name"].isin(fold.test), "test", "train")
     return result
+
+
+def group_index(splits: pd.DataFrame) -> dict[str, int]:
+    """Return the number of every group that intervals draw, so that runs draw alike.
+
+    With several folds all groups are drawn; with one split only those of its test part, of which
+    the others say nothing.
+
+    Parameters
+    ----------
+    splits : as `as_table` returns it
+    """
+    folds = splits.columns.drop(["name", "group"])
+    rows = splits[splits[folds[0]] == "test"] if len(folds) == 1 else splits
+    return {group: number for number, group in enumerate(sorted(set(rows["group"])))}

@@ -54,7 +54,12 @@ def choice(judged: Judged) -> dict:
 
 
 def summary(
-    data: Data, settings: dict, folds: list[dict], judged: list[tuple], final: Judged
+    data: Data,
+    settings: dict,
+    folds: list[dict],
+    judged: list[tuple],
+    final: Judged,
+    index: dict[str, int],
 ) -> dict:
     """Return result.json.
 
@@ -62,12 +67,9 @@ def summary(
     ----------
     folds : a `fold_record` of each
     judged : of each fold (scores, predictions, group names) of its test part
+    index : group -> its number in the draws of intervals
     """
     protocol = PROTOCOLS[settings["protocol"]]
-    groups = set(data.database.table["group"])
-    if len(folds) == 1:  # one split: what is not in its test part has no say
-        groups = set(judged[0][2])
-    index = {group: number for number, group in enumerate(sorted(groups))}
     numbered = [(mos, found, [index[name] for name in names]) for mos, found, names in judged]
     # the same draws for every run on these groups, so that two runs are compared pair by pair
     draws = median_draws(numbered, group_draws(len(index)))

@@ -10,7 +10,7 @@ import pytest
 from conftest import picture
 from PIL import Image, ImageOps
 
-from features.decode import FileFacts, UnreadablePicture, decode, read_picture
+from features.decode import FileFacts, UnreadablePicture, decode, read_picture, upright_size
 
 RGB = picture(3, 24, 16)
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -291,3 +291,52 @@ def test_read_picture_obeys_the_limit(tmp_path):
     Image.new("L", (100, 100)).save(tmp_path / "a.png")
     reason, _ = read_picture(tmp_path / "a.png", max_megapixels=0.005)
     assert "over the limit of 0.005" in reason
+
+
+# --- the size alone
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_size_is_that_of_the_pixels(tmp_path, kind):
+    """Width and height from the header are those of what is decoded."""
+    data, pixels = EXACT[kind]
+    (tmp_path / "x").write_bytes(data)
+    assert upright_size(tmp_path / "x") == pixels.shape[1::-1]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_size_is_upright(tmp_path, kind, orientation):
+    """A picture on its side is as wide as what is decoded, whatever the format."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(Image.fromarray(RGB), kind, exif=exif)
+    (tmp_path / "x").write_bytes(data)
+    assert upright_size(tmp_path / "x") == decode(data).shape[1::-1]
+    assert upright_size(tmp_path / "x") == ((24, 16) if orientation < 5 else (16, 24))
+
+
+def test_size_needs_no_pixels(tmp_path, monkeypatch):
+    """A header of any size is read where decoding it would be refused, and nothing is decoded."""
+    (tmp_path / "huge.png").write_bytes(png_header(60_000, 50_000, 8))
+    whole = encoded(Image.fromarray(RGB))
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+
+    def load(self):
+        raise AssertionError("pixels were decoded")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    monkeypatch.setattr("PIL.Image.Image.load", load)
+    limit = Image.MAX_IMAGE_PIXELS
+    assert upright_size(tmp_path / "huge.png") == (60_000, 50_000)
+    assert upright_size(tmp_path / "cut.png") == (24, 16)
+    assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_no_size(tmp_path):
+    """What is no picture, empty or absent has a reason."""
+    (tmp_path / "text").write_bytes(b"<html>not found</html>")
+    (tmp_path / "empty").write_bytes(b"")
+    for name in ("text", "empty", "absent"):
+        with pytest.raises(UnreadablePicture, match=r"cannot be opened"):
+            upright_size(tmp_path / name)
