@@ -19,8 +19,8 @@ HEADER = (
     "size",
 )
 LEGEND = (
-    "medians over {protocol}; * after the 4-parameter logistic;\nSD: of SRCC over folds; size: SRCC "
-    "of the pictures' height, width and bytes alone"
+    "medians over {protocol}; * after the 4-parameter logistic;\n"
+    "SD: of SRCC over folds; size: SRCC of the pictures' height, width and bytes alone"
 )
 
 # A draw of so few groups often leaves a fold with one of them: the interval moves off the median.
