@@ -53,7 +53,9 @@ THEIRS: dict[str, Callable[[dict], RegressorMixin]] = {
     "ridge": lambda params: Ridge(**params),
     "svr": lambda params: SVR(**params, cache_size=2000),
     "svr-linear": lambda params: SVR(kernel="linear", **params, cache_size=2000),
-    "elasticnet": lambda params: ElasticNet(**params),
+    "elasticnet": lambda params: ElasticNet(
+        alpha=params["l1"] + params["l2"], l1_ratio=params["l1"] / (params["l1"] + params["l2"])
+    ),
 }
 
 

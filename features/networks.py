@@ -38,6 +38,14 @@ def device_of(gpu: str | None) -> str:
 
 
 @contextlib.contextmanager
+def on_device(array: np.ndarray, gpu: str) -> Iterator[torch.Tensor]:
+    """Yield a copy of an array on a GPU, whose float32 is float32 for as long as this is open."""
+    device = device_of(gpu)
+    with exact_float32():
+        yield torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+
+@contextlib.contextmanager
 def exact_float32() -> Iterator[None]:
     """Keep float32 float32: no TF32, no algorithm chosen by timing, as long as this is open."""
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul

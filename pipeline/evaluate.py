@@ -5,6 +5,8 @@ made. SRCC keeps its sign: it is negative where higher is better in one database
 other.
 """
 
+from dataclasses import replace
+
 from features.cache.load import cached_sets
 from features.errors import InputError, UsageError, unknown_name
 from features.names import canonical
@@ -14,7 +16,8 @@ from pipeline import cli
 from pipeline.crossing import cross, cross_table
 from pipeline.data import load
 from pipeline.databases import cache_name
-from pipeline.fitting import How, Where, fit_run, n_trials
+from pipeline.fitting import fit_run, n_trials
+from pipeline.settings import How, Where
 from pipeline.tables import read_cached_table
 from regressors import REGRESSORS
 from regressors.objectives import OBJECTIVES
@@ -64,7 +67,7 @@ def run_evaluate(
         others = [load(db, feature_set, test_target, cache_place, key or ()) for db in test]
         label = f"fit {names[0]} {feature_set} {how.regressor}"
         with progress(n_trials(how), label, "trial") as bar:
-            told = Where(where.storage, where.jobs, bar.update)
+            told = replace(where, on_trial=bar.update)
             folder, result = fit_run(data, feature_set, runs_place, how, told)
         results += [cross(folder, result, data, other, feature_set) for other in others]
     return results

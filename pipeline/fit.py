@@ -16,9 +16,10 @@ from features.progress import progress
 from pipeline import cli
 from pipeline.data import Data, load_targets
 from pipeline.databases import cache_name
-from pipeline.fitting import How, Where, fit_runs, n_trials
+from pipeline.fitting import fit_runs, n_trials
 from pipeline.protocols import PROTOCOLS
 from pipeline.results import result_table
+from pipeline.settings import How, Where
 from pipeline.splits import N_FOLDS
 from pipeline.tables import cached_databases, read_cached_table
 from regressors import REGRESSORS
@@ -180,6 +181,7 @@ def main(argv: list[str] | None = None) -> int:
         metavar="N",
         help="processes (default as the cores and the memory allow); moves no number",
     )
+    add("--gpu", metavar="N", help="CUDA device for ridge on large databases (default: the CPU)")
     add(
         "--storage",
         metavar="URL",
@@ -211,7 +213,7 @@ def main(argv: list[str] | None = None) -> int:
     chosen = vars(arguments)
     as_json = chosen.pop("json")
     how = How(**{field.name: chosen.pop(field.name) for field in fields(How)})
-    where = Where(chosen.pop("storage"), chosen.pop("jobs"))
+    where = Where(*(chosen.pop(name) for name in ("storage", "jobs", "gpu")))
     results, problems = run_fit(**chosen, how=how, where=where)
     for problem in problems:
         cli.say(f"not fitted: {problem}")

@@ -1,14 +1,15 @@
 """One run: every fold tuned and judged, and a final head, written as a run folder."""
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from features.errors import UsageError
 from features.files import locked, read_json, write_atomic, write_json
 from pipeline import splits
 from pipeline.breakdown import by_distortion
@@ -16,6 +17,7 @@ from pipeline.data import Data
 from pipeline.plots import scatter
 from pipeline.protocols import PROTOCOLS
 from pipeline.runs import point_latest, run_folder, write_head
+from pipeline.settings import How, Where, settings_of
 from pipeline.sizes import row_folds, size_baseline
 from pipeline.studies import Journals, Shared, Studies
 from pipeline.summary import fold_record, summary
@@ -24,75 +26,8 @@ from pipeline.workers import Job, Judged, n_processes, work_off
 from regressors import REGRESSORS
 from regressors.nested import Plan, Together, tuners
 
-# Raised whenever our code changes a number of a run; part of its settings.
-VERSION = 3
 # All folds together choose in one study of this name.
 TOGETHER = "together"
-
-
-@dataclass(frozen=True)
-class How:
-    """What decides the numbers of a run, beside the data."""
-
-    regressor: str = "ridge"
-    trials: int = 200
-    seed: int = 0
-    objective: str = "srcc"
-    protocol: str = "nested"
-    folds: int = splits.N_FOLDS
-
-
-@dataclass(frozen=True)
-class Where:
-    """What decides only how long a run takes.
-
-    Attributes
-    ----------
-    storage : URL of a database that holds the studies; journals in the run's folder when not given
-    jobs : processes; as the cores and the memory allow when not given
-    on_trial : called with the number of trials that were finished since the last call
-    """
-
-    storage: str | None = None
-    jobs: int | None = None
-    on_trial: Callable[[int], None] = lambda count: None
-
-
-def settings_of(data: Data, features: str, how: How) -> dict:
-    """Return all that decides the numbers of a run, the data themselves included."""
-    content = hashlib.sha256(np.ascontiguousarray(data.X).tobytes())
-    table = data.database.table.sort_values("name", kind="stable")
-    official = ("split",) if how.protocol == "official" and "split" in table else ()
-    for column in ("name", data.target, "group", *official):
-        content.update("\0".join(map(str, table[column])).encode())
-    content.update("\0".join(data.names).encode())
-    return {
-        "db": data.database.name,
-        "features": features,
-        "keys": data.keys,
-        "target": data.target,
-        **asdict(how),
-        "data_sha256": content.hexdigest(),
-        "labels_sha256": data.database.labels_sha256,
-        "group_by": data.database.group_by,
-        "sizes_sha256": _sizes_sha256(data),
-        "version": VERSION,
-        **_augmented(data),
-    }
-
-
-def _sizes_sha256(data: Data) -> str:
-    """Return what the size-only baseline depends on; nothing where no size is known."""
-    return "" if data.sizes is None else hashlib.sha256(data.sizes.tobytes()).hexdigest()
-
-
-def _augmented(data: Data) -> dict:
-    """Say which distorted versions train beside the pictures; nothing where none do."""
-    if data.augmented is None:
-        return {}
-    content = hashlib.sha256(np.ascontiguousarray(data.augmented.embeddings).tobytes())
-    content.update("\0".join(data.augmented.originals).encode())
-    return {"augmented": len(data.augmented.originals), "augmented_sha256": content.hexdigest()}
 
 
 def fit_run(
@@ -150,7 +85,8 @@ def _judge(
         replace(training, y=scores(one)[training.rows]) for training in trainings for one in data
     ]
     regressor = REGRESSORS[how.regressor]
-    found = list(tuners(regressor, X, parts, first.columns))
+    with _device(X, how, where) as device_X:
+        found = list(tuners(regressor, X, parts, first.columns, device_X))
     studies = [_studies(folder, runs, where.storage) for folder in folders]
     plan = Plan(how.trials, how.seed, how.objective)
     pool = partial(
@@ -181,11 +117,27 @@ def _judge(
         if fold.test and shared:
             own = replace(own, params=shared[k])
         chooses = "test" if fold.test and protocol.chooses == "test" else "inner"
-        jobs.append(Job(fold.name, studies[k], tuner, own, test, data[k].y[test], chooses))
+        jobs.append(
+            Job(fold.name, studies[k], tuner, own, test, data[k].y[test], chooses, first.columns)
+        )
     judged: list[dict[str, Judged]] = [{} for _ in data]
     for number, result in pool(jobs):
         judged[number % len(data)][jobs[number].study] = result
     return judged
+
+
+@contextlib.contextmanager
+def _device(X: np.ndarray, how: How, where: Where) -> Iterator[object]:
+    """Yield the matrix on the GPU that was asked for, or nothing."""
+    if where.gpu is None:
+        yield None
+        return
+    if not REGRESSORS[how.regressor].on_device:
+        raise UsageError(f"--gpu: {how.regressor} runs on the CPU; leave --gpu out")
+    from features.networks import on_device  # torch, which the CPU spares
+
+    with on_device(X, where.gpu) as device_X:
+        yield device_X
 
 
 def _studies(folder: Path, runs: Path, storage: str | None) -> Studies:

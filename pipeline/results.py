@@ -109,7 +109,11 @@ def _notes(result: dict) -> list[str]:
     )
     types = breakdown_text(result.get("by_distortion") or {})
     by_type = f"{where}: SRCC by distortion, worst first\n{types}" if types else ""
-    return [optimistic, result["note"], few, more, seen, without, by_type, *_edges(result)]
+    shares = ", ".join(
+        f"{name} {share:.0%}" for name, share in (result.get("contributions") or {}).items()
+    )
+    sets = f"{where}: share of each set in the predictions: {shares}" if shares else ""
+    return [optimistic, sets, result["note"], few, more, seen, without, by_type, *_edges(result)]
 
 
 def _edges(result: dict) -> list[str]:

@@ -40,7 +40,9 @@ def fold_record(fold: Fold, n_train: int, n_test: int, judged: Judged) -> dict:
         **choice(judged),
         **{name: plain(judged.numbers.get(name, math.nan)) for name in MEDIANS},
         **{name: plain(value) for name, value in judged.numbers.items() if name not in MEDIANS},
-    } | ({"n_trials_without_head": tuned.n_without_head} if tuned.n_without_head else {})
+        **({"n_trials_without_head": tuned.n_without_head} if tuned.n_without_head else {}),
+        **({"contributions": judged.contributions} if judged.contributions else {}),
+    }
 
 
 def choice(judged: Judged) -> dict:
@@ -85,6 +87,10 @@ def summary(
         "n_groups": len(index),
         "n_without_embedding": len(data.failures),
         "median": {name: plain(_median(numbers)) for name, numbers in values.items()},
+        "contributions": {
+            name: float(np.median([fold["contributions"][name] for fold in folds]))
+            for name in folds[0].get("contributions", ())
+        },
         "srcc_interval": interval(draws),
         "srcc_spread": {
             "sd": float(srccs.std(ddof=1)) if len(srccs) > 1 else None,

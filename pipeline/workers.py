@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,8 @@ from threadpoolctl import threadpool_limits
 
 from features.errors import InputError
 from pipeline.studies import Studies
-from regressors.base import Tuner
+from regressors.banded import contributions
+from regressors.base import Blocks, Tuner
 from regressors.nested import Plan, Tuned, best_on_test, evaluate, fit_tuned, reach
 from regressors.tuning import tune
 
@@ -38,6 +39,7 @@ class Job:
     test : (m,) rows of X that are judged; none for the final head
     y_test : (m,) their scores
     chooses : see `pipeline.protocols.Protocol`; "together" only chooses, and gives parameters
+    blocks : name of a feature set -> its columns
     """
 
     study: str
@@ -47,6 +49,7 @@ class Job:
     test: np.ndarray
     y_test: np.ndarray
     chooses: str = "inner"
+    blocks: Blocks = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Judged:
     predictions : (m,) of the test rows
     numbers : the metrics of the report, by name
     arrays, facts : the head and what it says of new pictures; of the final head alone
+    contributions : feature set -> its share in the predictions, of a linear head on several sets
     """
 
     tuned: Tuned
@@ -65,6 +69,7 @@ class Judged:
     numbers: dict[str, float]
     arrays: dict[str, np.ndarray]
     facts: dict[str, float]
+    contributions: dict[str, float] = field(default_factory=dict)
 
 
 def work_off(
@@ -109,14 +114,28 @@ def work_off(
 
 
 def n_processes(asked: int | None, n_jobs: int, n_trials: int, bytes_each: float) -> int:
-    """Return how many processes to use: those asked for, else as the cores and the memory allow."""
+    """Return how many processes to use: those asked for, else as the cores and the memory allow.
+
+    Raises
+    ------
+    InputError
+        When not even one process has the memory that it needs.
+    """
+    if bytes_each > _memory():
+        raise InputError(
+            f"this needs about {bytes_each / 1e9:.0f} GB of memory, and here are "
+            f"{_memory() / 1e9:.0f}: ridge needs the least"
+        )
     if asked:
         return asked
     if n_jobs * n_trials < FEW_TRIALS:
         return 1
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    fit = int(0.6 * memory / bytes_each) if bytes_each else n_jobs
+    fit = int(0.6 * _memory() / bytes_each)
     return max(1, min(cpu_count(), n_jobs, fit))
+
+
+def _memory() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _work(number: int, job: Job, X: np.ndarray, counter: str, parent: int) -> tuple:
@@ -144,7 +163,11 @@ def _result(job: Job, plan: Plan, X: np.ndarray) -> Judged | dict:
     tuned = fit_tuned(tuner, study, plan)
     y = tuner.y[: plan.n_judged]
     if len(job.test):
-        judged = Judged(tuned, *evaluate(tuned, y, X[job.test], job.y_test), {}, {})
+        rows = X[job.test]
+        judged = Judged(tuned, *evaluate(tuned, y, rows, job.y_test), {}, {})
+        if tuned.head == "linear" and len(job.blocks) > 1:
+            shares = contributions(tuned.model.arrays(), job.blocks, rows)
+            judged = replace(judged, contributions=shares)
     else:
         facts = reach(tuned, tuner.prepared.X()[: plan.n_judged], y)
         judged = Judged(tuned, np.array([]), {}, tuned.model.arrays(), facts)

@@ -4,6 +4,15 @@ To add a regressor: a file beside this one with a tuner (see `RidgeTuner`), a li
 it predicts in a new way, a line in `heads.HEADS`.
 """
 
+from regressors.banded import BandedRidgeTuner
+from regressors.elasticnet import ElasticNetTuner
 from regressors.ridge import RidgeTuner
+from regressors.svr import LinearSVRTuner, SVRTuner
 
-REGRESSORS = {"ridge": RidgeTuner}
+REGRESSORS = {
+    "ridge": RidgeTuner,
+    "banded-ridge": BandedRidgeTuner,
+    "elasticnet": ElasticNetTuner,
+    "svr": SVRTuner,
+    "svr-linear": LinearSVRTuner,
+}

@@ -81,12 +81,14 @@ class Tuner:
     ----------
     space : name of a hyper-parameter -> its Optuna distribution
     head : the kind of head that `fitted` predicts as; a key of `regressors.heads.HEADS`
+    on_device : whether `many` takes `device_X`, the matrix on another device
     natural : (hyper-parameter, "low" or "high") beyond which nothing exists, such as a share of 1:
         a best value there is no hint that the space is too narrow
     """
 
     space: Mapping[str, BaseDistribution]
     head: str
+    on_device: bool = False
     natural: frozenset[tuple[str, str]] = frozenset()
     prepared_as: type[Prepared] = Prepared
 

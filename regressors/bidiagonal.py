@@ -10,6 +10,9 @@ its own mean and scale, which enter as corrections of a vector before and after 
 Only the basis is kept orthogonal (Simon and Zha 2000); the other side need not be, since the small
 problem is made from the projections themselves, in float64. The matrix is never squared in float32,
 so that small penalties are resolved, too.
+
+The matrix may be another library's, on a GPU; see `regressors.device`. What is of its size is then
+computed there; the projections, the small problems and all that is returned are NumPy's.
 """
 
 from collections.abc import Sequence
@@ -18,7 +21,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.linalg import eigvalsh_tridiagonal, solveh_banded
 
-from regressors.scaling import standardiser
+from regressors.device import Array, Place, host
+from regressors.standardising import chunks, standardise, standardisers
 
 # The smallest penalty, as a share of the largest eigenvalue of a part's X'X: below it lies noise.
 FLOOR = 1e-5
@@ -27,9 +31,7 @@ MAX_STEPS = 300
 # scores' spread. Rows like them are as exact; one far outside of them is off in proportion.
 TOLERANCE = 1e-4
 _NOTHING = 1e-6
-_CONSTANT = 1e-6  # a spread that is rounding, of float32 columns of scale 1
 _CHECK_EVERY = 10
-_CHUNK = 1024  # columns that are float64 at a time
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Path:
 
 
 def paths(
-    X: np.ndarray,
+    X: Array,
     parts: Sequence[Part],
     floor: float = FLOOR,
     tolerance: float = TOLERANCE,
@@ -106,74 +108,78 @@ def paths(
 
     Parameters
     ----------
-    X : (n, p) finite
+    X : (n, p) finite, NumPy's or another library's
     floor : the smallest penalty to resolve, as a share of the largest eigenvalue
     """
-    raw, (n, p) = X, X.shape
-    X = np.empty(raw.shape, np.float32)  # one copy, in which no column is large
-    mean, scale = np.empty((2, p))
-    for columns in _chunks(raw):
-        mean[columns], scale[columns] = standardiser(raw[:, columns].astype(float))
-        X[:, columns] = (raw[:, columns] - mean[columns]) / scale[columns]
-    mask = np.zeros((n, len(parts)), np.float32)
-    U = np.zeros((n, len(parts)), np.float32)
+    steps = min(max_steps, X.shape[1], min(len(part.rows) for part in parts))
+    found = _found(X, parts, floor, tolerance, steps)
+    _resolve(X, found, floor, tolerance)
+    return found
+
+
+def _found(
+    X: Array, parts: Sequence[Part], floor: float, tolerance: float, steps: int
+) -> list[Path]:
+    """Step until the error left at the floor is small for all parts, or there are enough steps."""
+    place, (n, p) = Place.of(X), X.shape
+    xp = place.xp
+    X, mean, scale = standardise(X)  # one copy, in which no column is large
+    mask, U = np.zeros((2, n, len(parts)), np.float32)
     for index, part in enumerate(parts):
         mask[part.rows, index] = 1
         U[part.rows, index] = part.y - part.y.mean()
-    means, scales, varying = _standardisers(X, mask)
+    means, scales, varying = standardisers(X, mask)
     # a column that is constant in a part is left out of it altogether
-    inverse = (varying / scales).astype(np.float32)
-    shift = (means * varying / scales).astype(np.float32)
+    inverse = place.put(varying / scales, np.float32)
+    shift = place.put(means * varying / scales, np.float32)
 
     def forward(V):
         """All rows, standardised by each part, times a vector of each part."""
-        return X @ (V * inverse) - (shift * V).sum(axis=0)
+        return X @ (V * inverse) - xp.sum(shift * V, axis=0)
 
     def backward(U):
-        return (X.T @ U) * inverse - shift * U.sum(axis=0)
+        return (X.T @ U) * inverse - shift * xp.sum(U, axis=0)
 
-    steps = min(max_steps, p, min(len(part.rows) for part in parts))
-    bases = np.empty((len(parts), steps, p), np.float32)
+    bases = place.empty((len(parts), steps, p), np.float32)
     projections = np.empty((len(parts), steps, n), np.float32)
     lengths = np.linalg.norm(U, axis=0)
     U /= np.where(lengths > 0, lengths, 1)  # scores that are all alike leave nothing to fit
+    mask, U = place.put(mask, np.float32), place.put(U, np.float32)
     diagonal, below = np.zeros((2, len(parts), steps + 1))
     V = backward(U)
     done = steps
     for k in range(steps):
-        rows = np.ascontiguousarray(V.T)
-        _orthogonalise(rows, bases[:, :k])
-        diagonal[:, k] = _unit(rows, diagonal.max(axis=1))
-        bases[:, k] = rows
-        V = np.ascontiguousarray(rows.T)
+        rows = place.contiguous(V.T)
+        _orthogonalise(rows, bases[:, :k, :], place)
+        diagonal[:, k] = _unit(rows, diagonal.max(axis=1), place)
+        bases[:, k, :] = rows
+        V = place.contiguous(rows.T)
         product = forward(V)
-        projections[:, k] = product.T
-        rows = (product * mask - diagonal[:, k].astype(np.float32) * U).T
-        below[:, k] = _unit(rows, diagonal.max(axis=1))
+        projections[:, k] = host(product).T
+        rows = (product * mask - place.put(diagonal[:, k], np.float32) * U).T
+        below[:, k] = _unit(rows, diagonal.max(axis=1), place)
         U = rows.T
-        V = backward(U) - below[:, k].astype(np.float32) * V
+        V = backward(U) - place.put(below[:, k], np.float32) * V
         if k % _CHECK_EVERY == _CHECK_EVERY - 1 and all(
             _left(diagonal[i], below[i], k + 1, floor) < tolerance / 10 for i in range(len(parts))
         ):
             done = k + 1
             break
-    found = [
+    return [
         Path(
             part,
             mean + scale * means[:, i],
             # a constant column has scale 1, as everywhere
             np.where(varying[:, i], scale * scales[:, i], 1),
             float(part.y.mean()),
-            bases[i, :done],
+            host(bases[i, :done, :]),
             projections[i, :done],
         )
         for i, part in enumerate(parts)
     ]
-    _resolve(raw, found, floor, tolerance)
-    return found
 
 
-def _resolve(X: np.ndarray, found: Sequence[Path], floor: float, tolerance: float) -> None:
+def _resolve(X: Array, found: Sequence[Path], floor: float, tolerance: float) -> None:
     """Find the smallest penalty that each path resolves, by its residual in float64.
 
     With r the residual of the normal equations, the training rows' predictions are off by at most
@@ -185,10 +191,11 @@ def _resolve(X: np.ndarray, found: Sequence[Path], floor: float, tolerance: floa
     for i, path in enumerate(found):
         for j, alpha in enumerate(alphas[i]):
             errors[path.part.rows, i, j] = path.part.y - path.predict(alpha, path.part.rows)
-    flat = errors.reshape(len(X), -1)
+    exact = Place.of(X).exact()
+    flat = exact.put(errors.reshape(X.shape[0], -1), float)
     squares = np.zeros(alphas.shape)
-    for columns in _chunks(X):
-        products = (X[:, columns].astype(float).T @ flat).reshape(-1, *alphas.shape)
+    for columns in chunks(X.shape[1]):
+        products = host(exact.double(X[:, columns]).T @ flat).reshape(-1, *alphas.shape)
         for i, path in enumerate(found):
             mean, scale = path.mean[columns, None], path.scale[columns, None]
             gradient = (products[:, i] - mean * errors[:, i].sum(axis=0)) / scale
@@ -204,25 +211,25 @@ def _resolve(X: np.ndarray, found: Sequence[Path], floor: float, tolerance: floa
             path.resolved = 0.99 * path.resolved  # the floor itself is well inside
 
 
-def _chunks(X: np.ndarray) -> list[slice]:
-    """Return the columns in pieces that are float64 at a time."""
-    return [slice(start, start + _CHUNK) for start in range(0, X.shape[1], _CHUNK)]
-
-
-def _unit(rows: np.ndarray, largest: np.ndarray) -> np.ndarray:
+def _unit(rows: Array, largest: np.ndarray, place: Place) -> np.ndarray:
     """Scale each row to length 1 in place and return the lengths.
 
     What is next to nothing beside the largest length so far is rounding: that part has seen all
     that it has, and goes on with zeros.
     """
-    lengths = np.linalg.norm(rows, axis=1)
+    lengths = host(place.xp.linalg.vector_norm(rows, axis=1))
     alive = lengths > _NOTHING * largest
-    rows *= (alive / np.where(alive, lengths, 1)).astype(np.float32)[:, None]
+    rows *= place.put((alive / np.where(alive, lengths, 1))[:, None], np.float32)
     return lengths * alive
 
 
-def _orthogonalise(rows: np.ndarray, bases: np.ndarray) -> None:
+def _orthogonalise(rows: Array, bases: Array, place: Place) -> None:
     """Take from each of the (parts, p) rows what lies in its (parts, k, p) basis, in place."""
+    if not place.is_host:  # all at once, since a GPU would wait for each decision
+        for _ in range(2 if bases.shape[1] else 0):
+            inside = place.xp.matmul(bases, rows[:, :, None])
+            rows -= place.xp.matmul(place.xp.matrix_transpose(inside), bases)[:, 0, :]
+        return
     for row, basis in zip(rows, bases, strict=True):
         for _ in range(2):  # once more where much of it was taken away: rounding stays behind
             before = row @ row
@@ -248,23 +255,3 @@ def _left(diagonal: np.ndarray, below: np.ndarray, k: int, floor: float) -> floa
     banded = np.stack([np.append(0, beside), squares + alpha])
     weights = solveh_banded(banded, target)
     return diagonal[k - 1] * below[k - 1] * abs(weights[-1]) / (2 * np.sqrt(alpha))
-
-
-def _standardisers(X: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return (p, parts) means, scales, and whether a column varies, over the rows of each part.
-
-    Parameters
-    ----------
-    X : (n, p) with columns of about mean 0 and scale 1, so that squares lose nothing
-    mask : (n, parts), 1 where a row is in a part
-    """
-    mask = mask.astype(float)
-    counts = mask.sum(axis=0)
-    means, scales = np.empty((2, X.shape[1], mask.shape[1]))
-    for columns in _chunks(X):
-        chunk = X[:, columns].astype(float)
-        means[columns] = chunk.T @ mask / counts
-        squares = (chunk**2).T @ mask / counts - means[columns] ** 2
-        scales[columns] = np.sqrt(np.maximum(squares, 0))
-    varying = scales > _CONSTANT * (1 + np.abs(means))
-    return means, np.where(varying, scales, 1), varying

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 Arrays = Mapping[str, np.ndarray]
+# So many numbers of a kernel or of its rows are held at a time.
+CELLS = 2**22
 
 
 def predict_linear(arrays: Arrays, X: np.ndarray) -> np.ndarray:
@@ -16,7 +18,29 @@ def predict_linear(arrays: Arrays, X: np.ndarray) -> np.ndarray:
     return arrays["intercept"][0] + standardised(arrays, X) @ arrays["coef"]
 
 
-HEADS: dict[str, Callable[[Arrays, np.ndarray], np.ndarray]] = {"linear": predict_linear}
+def predict_rbf(arrays: Arrays, X: np.ndarray) -> np.ndarray:
+    """Return (n,) scores: intercept (1,) plus dual (s,) times the kernel of the (n, p) rows.
+
+    The kernel of a row and one of the support (s, p), both standardised, is exp(-gamma d^2), d
+    their Euclidean distance and gamma (1,).
+    """
+    support, scores = arrays["support"], np.full(len(X), arrays["intercept"][0])
+    lengths = np.einsum("ij,ij->i", support, support)
+    # some rows at a time, so that memory stays bounded
+    step = max(1, CELLS // max(1, *support.shape))
+    for start in range(0, len(X), step):
+        Z = standardised(arrays, X[start : start + step])
+        squared = np.einsum("ij,ij->i", Z, Z)[:, None] + lengths - 2 * (Z @ support.T)
+        # rounding takes a row at a support vector below 0
+        kernel = np.exp(-arrays["gamma"][0] * np.maximum(squared, 0))
+        scores[start : start + step] += kernel @ arrays["dual"]
+    return scores
+
+
+HEADS: dict[str, Callable[[Arrays, np.ndarray], np.ndarray]] = {
+    "linear": predict_linear,
+    "rbf": predict_rbf,
+}
 
 
 def standardised(arrays: Arrays, X: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 import optuna
 
 from regressors.base import Blocks, Params, Training, Tuner
+from regressors.device import Array
 from regressors.errors import DataError
 from regressors.heads import distance
 from regressors.metrics import MINIMUM_ROWS, all_metrics, fit_logistic4, srcc
@@ -125,8 +126,13 @@ def tuners(
     X: np.ndarray,
     trainings: Sequence[Training],
     blocks: Blocks | None = None,
+    device_X: Array | None = None,
 ) -> Iterator[Tuner]:
     """Check the training parts of a matrix and yield the tuner of each, in their order.
+
+    Parameters
+    ----------
+    device_X : the same matrix on another device, for a regressor that can use it
 
     Raises
     ------
@@ -138,7 +144,9 @@ def tuners(
         check_scores(training.y)
         if not _varies(X, training.rows):
             raise DataError("all embeddings are alike: there is nothing to learn from")
-    return regressor.many(X, trainings, blocks)
+    return regressor.many(
+        X, trainings, blocks, **({} if device_X is None else {"device_X": device_X})
+    )
 
 
 def evaluate(tuned: Tuned, y_train: np.ndarray, X: np.ndarray, y: np.ndarray) -> tuple:

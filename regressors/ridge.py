@@ -17,6 +17,8 @@ from sklearn.utils.validation import check_array, check_is_fitted, check_X_y
 
 from regressors import bidiagonal
 from regressors.base import Blocks, Params, Prepared, Training, Tuner
+from regressors.device import Array
+from regressors.exact import Decomposition, ExactPath
 from regressors.scaling import standardiser
 
 # Penalties as shares of the largest eigenvalue of X'X: below the floor lie directions that float32
@@ -49,12 +51,7 @@ class Ridge(RegressorMixin, BaseEstimator):
         self.mean_, self.scale_ = standardiser(X)
         X = (X - self.mean_) / self.scale_
         self.intercept_ = float(y.mean())
-        n, p = X.shape
-        if n <= p:
-            dual = _solve(X @ X.T, y - self.intercept_, self.alpha)
-            self.coef_ = X.T @ dual
-        else:
-            self.coef_ = _solve(X.T @ X, X.T @ (y - self.intercept_), self.alpha)
+        self.coef_ = coefficients(X, y - self.intercept_, self.alpha)
         return self
 
     def set_fitted(
@@ -83,47 +80,16 @@ class Ridge(RegressorMixin, BaseEstimator):
         }
 
 
+def coefficients(X: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
+    """Return the (p,) ridge coefficients of (n, p) centred columns and (n,) centred scores."""
+    if X.shape[0] <= X.shape[1]:
+        return X.T @ _solve(X @ X.T, y, alpha)
+    return _solve(X.T @ X, X.T @ y, alpha)
+
+
 def _solve(gram: np.ndarray, target: np.ndarray, alpha: float) -> np.ndarray:
     gram[np.diag_indices_from(gram)] += alpha
     return scipy.linalg.solve(gram, target, assume_a="pos", overwrite_a=True)
-
-
-class Decomposition:
-    """One training part and some rows to predict, whatever the scores: an exact decomposition.
-
-    Parameters
-    ----------
-    X : (n, p) training embeddings
-    X_new : (m, p) rows to predict
-    """
-
-    def __init__(self, X: np.ndarray, X_new: np.ndarray) -> None:
-        X = np.asarray(X, float)
-        mean, scale = standardiser(X)
-        X = (X - mean) / scale
-        X_new = (np.asarray(X_new, float) - mean) / scale
-        if X.shape[0] <= X.shape[1]:
-            values, vectors = scipy.linalg.eigh(X @ X.T)
-            self.left, self.basis = vectors.T, (X_new @ X.T) @ vectors
-        else:
-            values, vectors = scipy.linalg.eigh(X.T @ X)
-            self.left, self.basis = vectors.T @ X.T, X_new @ vectors
-        self.values = np.maximum(values, 0.0)
-
-
-class ExactPath:
-    """A decomposition and the (n,) scores of its training part: then any alpha."""
-
-    def __init__(self, decomposition: Decomposition, y: np.ndarray) -> None:
-        self._decomposition = decomposition
-        self._y_mean = y.mean()
-        self._target = decomposition.left @ (y - self._y_mean)
-        self.largest = float(decomposition.values[-1])
-
-    def predict(self, alpha: float) -> np.ndarray:
-        """Return the (m,) predictions at one alpha."""
-        weights = self._target / (self._decomposition.values + alpha)
-        return self._y_mean + self._decomposition.basis @ weights
 
 
 class KrylovPath:
@@ -133,7 +99,7 @@ class KrylovPath:
 
     Parameters
     ----------
-    X : (N, p) the matrix that the path was made of
+    X : (N, p) the matrix that the path was made of, NumPy's
     rows : (m,) those to predict
     """
 
@@ -142,7 +108,7 @@ class KrylovPath:
         self._mean, self._scale, self._y_mean = path.mean, path.scale, path.y_mean
         self._small = path.small
         # only the whole training part, which predicts no rows, is asked for its coefficients
-        self._basis = None if len(rows) else path.basis
+        self._basis = None if len(rows) else path.basis.copy()  # frees those of the other parts
         self._projections = np.ascontiguousarray(path.projections[:, rows])
         self.largest, self.resolved = path.largest, path.resolved
 
@@ -163,6 +129,17 @@ class KrylovPath:
         return Ridge(alpha).fit(self._X[self._part.rows], self._part.y)
 
 
+def _decomposed(
+    X: np.ndarray,
+    parts: Sequence[bidiagonal.Part],
+    rows: Sequence[np.ndarray],
+    where: Array,
+) -> list[KrylovPath]:
+    """Return what tuning needs of each part's path; the rest is gone before others are made."""
+    found = bidiagonal.paths(where, parts, FLOOR)
+    return [KrylovPath(X, path, own) for path, own in zip(found, rows, strict=True)]
+
+
 class RidgePrepared(Prepared):
     """The exact decompositions of the inner folds and, last, of the whole training part."""
 
@@ -179,6 +156,7 @@ class RidgeTuner(Tuner):
 
     head = "linear"
     prepared_as = RidgePrepared
+    on_device = True
     krylov: Sequence[KrylovPath] = ()  # of inner folds and whole, where `many` made them
 
     @cached_property
@@ -201,9 +179,26 @@ class RidgeTuner(Tuner):
 
     @classmethod
     def many(
-        cls, X: np.ndarray, trainings: Sequence[Training], blocks: Blocks | None = None
+        cls,
+        X: np.ndarray,
+        trainings: Sequence[Training],
+        blocks: Blocks | None = None,
+        device_X: Array | None = None,
     ) -> Iterator["RidgeTuner"]:
-        """Yield the tuner of each training part; large ones are decomposed together."""
+        """Yield the tuner of each training part; large ones are decomposed together.
+
+        Parameters
+        ----------
+        device_X : the same matrix as another library's array, such as one on a GPU, where large
+            parts are then decomposed; see `regressors.device`
+
+        Raises
+        ------
+        ValueError
+            When the two matrices differ in shape.
+        """
+        if device_X is not None and tuple(device_X.shape) != X.shape:
+            raise ValueError(f"device_X is {tuple(device_X.shape)}, X is {X.shape}: not the same")
         if min(max(len(training.rows) for training in trainings), X.shape[1]) <= EXACT:
             yield from super().many(X, trainings, blocks)
             return
@@ -215,16 +210,11 @@ class RidgeTuner(Tuner):
                 rows.append(training.rows[part])
         # so many at once that their products run at full speed, and that memory stays bounded
         step = max(TOGETHER, int(MEMORY / (4 * bidiagonal.MAX_STEPS * sum(X.shape))))
-        found = (
-            KrylovPath(X, path, own)  # which keeps only what tuning needs
-            for start in range(0, len(parts), step)
-            for path, own in zip(
-                bidiagonal.paths(X, parts[start : start + step], FLOOR),
-                rows[start : start + step],
-                strict=True,
-            )
-        )
-        ours = iter(list(found))
+        found: list[KrylovPath] = []
+        for start in range(0, len(parts), step):
+            some = slice(start, start + step)
+            found += _decomposed(X, parts[some], rows[some], X if device_X is None else device_X)
+        ours = iter(found)
         for training in trainings:
             tuner = cls(X, training.y, training.inner, training.rows, blocks)
             tuner.krylov = [next(ours) for _ in range(len(training.inner) + 1)]

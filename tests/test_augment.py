@@ -16,7 +16,7 @@ from features.errors import InputError, UsageError
 from pipeline import splits
 from pipeline.extract import run_extract
 from pipeline.fit import run_fit
-from pipeline.fitting import How, settings_of
+from pipeline.settings import How, settings_of
 from pipeline.training import _inner_rows, training_parts
 
 
@@ -209,7 +209,9 @@ def test_another_seed_is_named_to_fit(tmp_path, capsys):
     run_extract(str(path), features="nss", augment=1, seed=5)
     with pytest.raises(InputError, match="no distorted versions"):
         run_fit([str(path)], ["nss"], how=How(trials=2), use_augmented=True)
-    results, _ = run_fit([str(path)], ["nss"], how=How(trials=2), use_augmented=True, augment_seed=5)
+    results, _ = run_fit(
+        [str(path)], ["nss"], how=How(trials=2), use_augmented=True, augment_seed=5
+    )
     assert results[0][1]["augmented"] == 60
     assert "1 of each picture" in capsys.readouterr().err
 

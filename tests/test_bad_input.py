@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_fitting import data
 
-from pipeline.fitting import How, fit_run
+from pipeline.fitting import fit_run
+from pipeline.settings import How
 from regressors import REGRESSORS
 from regressors.base import Training
 from regressors.errors import DataError
@@ -91,9 +92,7 @@ def test_scale_of_the_scores_moves_no_number(name, scale):
         inner = inner_folds(np.arange(80), 0)
         (tuner,) = tuners(REGRESSORS[name], X, [Training(np.arange(80), scores, inner, 80)])
         # the same place in either space
-        params = {
-            key: float(np.sqrt(space.low * space.high)) for key, space in tuner.space.items()
-        }
+        params = {key: float(np.sqrt(space.low * space.high)) for key, space in tuner.space.items()}
         found.append(tuner.out_of_fold(params))
     # spaces are rounded to two digits, so that the two places differ a little
     np.testing.assert_allclose(found[1] / scale - 2, found[0], atol=0.05 * np.std(y))
@@ -106,7 +105,7 @@ def test_runs_of_bad_data_are_one_line(tmp_path, name):
     cases = {
         "20 groups cannot": plain._replace(),
         "all .* scores are 3": plain._replace(y=np.full(60, 3.0)),
-        "not finite|NaN": plain._replace(X=np.where(plain.X == plain.X[5, 5], np.nan, plain.X)),
+        "not finite|NaN": plain._replace(X=np.where(plain.X[5, 5] == plain.X, np.nan, plain.X)),
         "groups are too few": plain._replace(
             database=dataclasses.replace(
                 plain.database, table=plain.database.table.assign(group="one")

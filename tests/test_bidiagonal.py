@@ -7,6 +7,7 @@ from sklearn.preprocessing import StandardScaler
 
 from regressors.base import Training
 from regressors.bidiagonal import FLOOR, Part, paths
+from regressors.device import HOST
 from regressors.folds import inner_folds
 from regressors.ridge import KrylovPath, RidgeTuner
 
@@ -176,3 +177,92 @@ def test_a_part_with_nothing_to_fit_gives_its_mean(alike):
     np.testing.assert_allclose(found.predict(alpha, dull), flat.mean(), rtol=1e-6)
     expected = solved(X, other.part, alpha)
     assert np.abs(other.predict(alpha, whole) - expected).max() <= 1e-4 * expected.std()
+
+
+@pytest.fixture
+def elsewhere(library):
+    """What makes a library's array of NumPy's."""
+    if library == "array_api_strict":
+        yield pytest.importorskip(library, reason="the extra dev installs it").asarray
+        return
+    torch = pytest.importorskip("torch")
+    if library == "torch.cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # on a busy machine they wait for each other
+    yield lambda X: torch.asarray(X, device="cuda" if library == "torch.cuda" else "cpu")
+    torch.set_num_threads(threads)
+
+
+LIBRARIES = ["torch", "array_api_strict", pytest.param("torch.cuda", marks=pytest.mark.gpu)]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("shape", [(300, 400), (400, 150), (120, 1100)])
+def test_another_library_gives_numpy_s_numbers(elsewhere, shape):
+    """To 1e-5 of the spread (largest minus smallest), and as many steps; NumPy comes back."""
+    X, y = problem(*shape)
+    X[:, 3] = 7
+    X[parts_of(y)[0].rows, 5] = -2
+    before = X.copy()
+    found = paths(elsewhere(X), parts_of(y))
+    assert np.array_equal(X, before)
+    for one, other in zip(paths(X, parts_of(y)), found, strict=True):
+        assert other.resolved == pytest.approx(one.resolved, rel=1e-5)
+        assert other.basis.shape == one.basis.shape
+        for array in (other.basis, other.projections, other.mean, other.scale):
+            assert type(array) is np.ndarray
+        np.testing.assert_allclose(other.mean, one.mean, rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(other.scale, one.scale, rtol=1e-6)
+        for share in SHARES:
+            alpha = share * one.largest
+            expected = one.predict(alpha, np.arange(len(X)))
+            error = np.abs(other.predict(alpha, np.arange(len(X))) - expected).max()
+            assert error <= 1e-5 * np.ptp(expected)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_tuner_of_another_library_s_matrix(elsewhere, monkeypatch):
+    """It predicts, falls back and fits as from NumPy's matrix, which it keeps."""
+    monkeypatch.setattr("regressors.ridge.EXACT", 10)
+    X, y = problem(300, 200)
+    rows = np.arange(250)
+    training = Training(rows, y[rows], inner_folds(rows, 0), 250)
+    (one,) = RidgeTuner.many(X, [training])
+    (other,) = RidgeTuner.many(X, [training], device_X=elsewhere(X))
+    assert one.space == other.space
+    # far below the floor float64 takes over
+    for alpha in (one.space["alpha"].low / 1e3, one.space["alpha"].low, 30.0):
+        expected = one.out_of_fold({"alpha": alpha})
+        found = other.out_of_fold({"alpha": alpha})
+        assert np.abs(found - expected).max() <= 1e-5 * np.ptp(expected)
+        expected = one.fitted({"alpha": alpha}).predict(X)
+        found = other.fitted({"alpha": alpha}).predict(X)
+        assert np.abs(found - expected).max() <= 1e-5 * np.ptp(expected)
+    with pytest.raises(ValueError, match=r"device_X is \(299, 200\), X is \(300, 200\)"):
+        next(RidgeTuner.many(X, [training], device_X=elsewhere(X[1:])))
+
+
+@pytest.mark.parametrize("library", ["torch", "array_api_strict"])
+def test_a_device_without_float64(elsewhere, monkeypatch):
+    """What must be float64 is then computed on the host, to the same numbers."""
+    monkeypatch.setattr("regressors.device.Place.exact", lambda place: HOST)
+    X, y = problem(300, 200)
+    found = paths(elsewhere(X), parts_of(y))
+    for one, other in zip(paths(X, parts_of(y)), found, strict=True):
+        assert other.resolved == pytest.approx(one.resolved, rel=1e-5)
+        expected = one.predict(one.resolved, np.arange(300))
+        error = np.abs(other.predict(one.resolved, np.arange(300)) - expected).max()
+        assert error <= 1e-5 * np.ptp(expected)
+
+
+def test_what_a_path_keeps_of_others_is_nothing(monkeypatch):
+    """The tuner of one training part does not hold the bases of all parts."""
+    monkeypatch.setattr("regressors.ridge.EXACT", 10)
+    X, y = problem(300, 200)
+    rows = np.arange(300)
+    (tuner,) = RidgeTuner.many(X, [Training(rows, y, inner_folds(rows, 0), 300)])
+    for path in tuner.krylov:
+        for array in (path._basis, path._projections):
+            kept = array if array is None or array.base is None else array.base
+            assert kept is None or kept.size <= array.size

@@ -15,7 +15,8 @@ from features.errors import InputError
 from pipeline.crossing import cross, cross_table
 from pipeline.databases.overlaps import OVERLAPS, shared_content
 from pipeline.databases.table import Target
-from pipeline.fitting import How, fit_run
+from pipeline.fitting import fit_run
+from pipeline.settings import How
 
 
 def another(turned: bool = False, name: str = "other"):

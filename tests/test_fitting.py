@@ -21,9 +21,10 @@ from features.errors import InputError
 from pipeline import fitting
 from pipeline.data import Data
 from pipeline.databases.table import Target
-from pipeline.fitting import How, Where, fit_run, fit_runs
+from pipeline.fitting import fit_run, fit_runs
 from pipeline.results import result_table
 from pipeline.runs import find_run, read_head
+from pipeline.settings import How, Where
 from pipeline.studies import Journals
 from pipeline.tables import CachedTable
 from regressors import REGRESSORS
@@ -36,7 +37,8 @@ import sys
 sys.path[:0] = [{root!r}, {tests!r}]
 from pathlib import Path
 from test_fitting import data
-from pipeline.fitting import How, Where, fit_run
+from pipeline.fitting import fit_run
+from pipeline.settings import How, Where
 print("ready", flush=True)
 fit_run(data(), "nss", Path({runs!r}), How(trials=20), Where({storage!r}, {jobs}))
 """

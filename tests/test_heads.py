@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
-from regressors.heads import HEADS, distance, predict_linear, standardised
+import regressors.heads
+from regressors.heads import HEADS, distance, predict_linear, predict_rbf, standardised
 from regressors.ridge import Ridge
 
 RELATIVE = 1e-12
@@ -46,6 +48,50 @@ def test_linear_is_a_sum():
         "intercept": np.array([50.0]),
     }
     assert predict_linear(arrays, np.array([[1, 2], [3, 2], [1, 3]])).tolist() == [50, 60, 48]
+
+
+def rbf_head(s=30, p=20):
+    """The arrays of an RBF head whose columns are of unlike scale."""
+    rng = np.random.default_rng(2)
+    return {
+        "mean": rng.normal(size=p),
+        "scale": rng.uniform(0.1, 10, p),
+        "support": rng.normal(size=(s, p)),
+        "dual": rng.normal(size=s),
+        "intercept": np.array([50.0]),
+        "gamma": np.array([0.5 / p]),
+    }
+
+
+def test_rbf_by_hand():
+    """One support vector at (1, 2): a kernel of 1 there, of exp(-1/4) one deviation away."""
+    arrays = {
+        "mean": np.array([0.0, 2.0]),
+        "scale": np.array([1.0, 0.5]),
+        "support": np.array([[1.0, 0.0]]),
+        "dual": np.array([8.0]),
+        "intercept": np.array([50.0]),
+        "gamma": np.array([0.25]),
+    }
+    found = predict_rbf(arrays, np.array([[1, 2], [2, 2], [1, 2.5], [1e9, 2]]))
+    near = 50 + 8 * np.exp(-0.25)
+    np.testing.assert_allclose(found, [58, near, near, 50], rtol=RELATIVE)
+
+
+@pytest.mark.parametrize("s", [0, 1, 30])
+def test_rbf_is_a_sum_of_kernels(s, monkeypatch):
+    """The same from SciPy's distances; at the support, anywhere, and some rows at a time."""
+    arrays = rbf_head(s)
+    rows = np.random.default_rng(3).normal(size=(50, 20)) * 3
+    rows = np.concatenate([arrays["support"] * arrays["scale"] + arrays["mean"], rows])
+    squared = cdist((rows - arrays["mean"]) / arrays["scale"], arrays["support"], "sqeuclidean")
+    expected = 50 + np.exp(-arrays["gamma"] * squared) @ arrays["dual"]
+    np.testing.assert_allclose(predict_rbf(arrays, rows), expected, rtol=1e-11)
+    for cells in (1, 100, 1000):
+        monkeypatch.setattr(regressors.heads, "CELLS", cells)
+        np.testing.assert_allclose(predict_rbf(arrays, rows), expected, rtol=1e-11)
+    assert predict_rbf(arrays, rows[:0]).shape == (0,)
+    assert predict_rbf(arrays, rows.astype(np.float32)).dtype == float
 
 
 def test_rows_do_not_touch_each_other(fitted):

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from test_fitting import data
 
-from pipeline.fitting import How, Where, fit_run, n_trials
+from pipeline.fitting import fit_run, n_trials
 from pipeline.protocols import PROTOCOLS, official_fold
 from pipeline.results import result_table
+from pipeline.settings import How, Where
 from regressors import REGRESSORS
 from regressors.errors import DataError
 
@@ -26,7 +27,7 @@ SIDES = np.repeat(["train", "val", "test"], [36, 12, 12])
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_every_protocol_makes_a_run(tmp_path, name):
-    """Each gives folds, predictions of every test row and a head; the optimistic ones are marked."""
+    """Each gives predictions of every test row and a head; the optimistic ones are marked."""
     how = How(trials=4, protocol=name, folds=4)
     folder, result = fit_run(with_split(SIDES), "nss", tmp_path, how)
     assert len(result["folds"]) == (1 if name == "official" else 4)

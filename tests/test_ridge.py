@@ -82,7 +82,9 @@ def test_predictions_equal_scikit_learn(make, shape, alpha):
     )
     expected = reference(X, y, X_new, alpha)
     bound = TOLERANCE * np.ptp(expected)
-    np.testing.assert_allclose(ExactPath(Decomposition(X, X_new), y).predict(alpha), expected, 0, bound)
+    np.testing.assert_allclose(
+        ExactPath(Decomposition(X, X_new), y).predict(alpha), expected, 0, bound
+    )
     np.testing.assert_allclose(Ridge(alpha).fit(X, y).predict(X_new), expected, 0, bound)
 
 
@@ -133,7 +135,10 @@ def test_column_that_wakes_up_later():
     X[:, 2] = 0.1
     later = X[:10].copy()
     later[:, 2] = 0.9
-    for predictions in (Ridge().fit(X, y).predict, lambda rows: ExactPath(Decomposition(X, rows), y).predict(1.0)):
+    for predictions in (
+        Ridge().fit(X, y).predict,
+        lambda rows: ExactPath(Decomposition(X, rows), y).predict(1.0),
+    ):
         np.testing.assert_allclose(predictions(later), predictions(X[:10]), rtol=1e-12)
 
 

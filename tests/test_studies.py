@@ -12,7 +12,8 @@ from postgres import server
 from test_fitting import data, numbers, start
 
 from features.errors import InputError, UsageError
-from pipeline.fitting import How, Where, fit_run
+from pipeline.fitting import fit_run
+from pipeline.settings import How, Where
 from pipeline.studies import Journals, Shared
 
 HOLDER = """
