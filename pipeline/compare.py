@@ -52,8 +52,8 @@ def as_text(found: dict) -> str:
         better.append(f"in {100 * found['share']['a']:.1f} % of {found['n_draws']:,} draws")
     judged = f"median over {len(differences)} folds" if several else "one split"
     lines = [
-        f"{found['db']} {found['target']}, {found['protocol']}: {found['n_pictures']} pictures in "
-        f"{found['n_groups']} groups, {judged}",
+        f"{found['db']} {found['target']}, {found['protocol']}: {found['n_pictures']} tested "
+        f"pictures, {found['n_groups']} groups drawn, {judged}",
         *table,
         line,
     ]

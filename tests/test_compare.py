@@ -119,6 +119,6 @@ def test_one_split(capsys, home):
         write_run(folder, 0.5, seed, folds=[fold], db="one", protocol="official")
     code, out, _ = call(capsys, "compare", "one/x", "one/y")
     groups = TABLE["group"][test].nunique()
-    assert code == 0 and f"{test.sum()} pictures in {groups} groups, one split" in out
+    assert code == 0 and f"{test.sum()} tested pictures, {groups} groups drawn, one split" in out
     assert "fold" not in out.replace("these folds", "") and "% of 2,000 draws" in out
     assert "95 % interval" in out
