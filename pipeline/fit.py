@@ -173,7 +173,7 @@ def main(argv: list[str] | None = None) -> int:
         "--seed",
         type=cli.natural,
         default=0,
-        help="seed of studies and intervals (default %(default)s)",
+        help="seed of the studies (default %(default)s)",
     )
     add(
         "--jobs",

@@ -79,36 +79,32 @@ def _judge(
     """Tune and judge every fold of every target: of each target, name of the fold -> judged."""
     protocol, first = PROTOCOLS[how.protocol], data[0]
     folds = protocol.folds(first.database.table, how.folds)
+    regressor = REGRESSORS[how.regressor]
+    need = regressor.memory(*first.X.shape, len(first.columns))
+    processes = n_processes(where.jobs, len(folds) * len(data), how.trials, need)
+    studies = [_studies(folder, runs, where.storage) for folder in folders]
+    for each in studies:  # before hours of work, not after
+        each.is_free(folds[0].name)
     X, trainings = training_parts(first, folds, protocol.chooses == "test")
     # fold by fold, its targets side by side: they share what does not depend on scores
     parts = [
         replace(training, y=scores(one)[training.rows]) for training in trainings for one in data
     ]
-    regressor = REGRESSORS[how.regressor]
     with _device(X, how, where) as device_X:
         found = list(tuners(regressor, X, parts, first.columns, device_X))
-    studies = [_studies(folder, runs, where.storage) for folder in folders]
     plan = Plan(how.trials, how.seed, how.objective)
-    pool = partial(
-        work_off,
-        X=X,
-        n_processes=n_processes(
-            where.jobs, len(found), how.trials, regressor.memory(len(first.names), X.shape[1])
-        ),
-        on_trial=where.on_trial,
-    )
+    pool = partial(work_off, X=X, on_trial=where.on_trial)
     nothing = np.array([], int)
     shared: dict[int, dict] = {}
     if protocol.chooses == "together":
         together = [Together(found[k :: len(data)][:-1]) for k in range(len(data))]
-        shared = dict(
-            pool(
-                [
-                    Job(TOGETHER, studies[k], tuner, plan, nothing, nothing, "together")
-                    for k, tuner in enumerate(together)
-                ]
-            )
-        )
+        choices = [
+            Job(TOGETHER, studies[k], tuner, plan, nothing, nothing, "together")
+            for k, tuner in enumerate(together)
+        ]
+        # all folds at once in one process
+        n = n_processes(where.jobs, len(data), how.trials, need * (len(folds) - 1))
+        shared = dict(pool(choices, n_processes=n))
     jobs = []
     for number, tuner in enumerate(found):
         fold, k = folds[number // len(data)], number % len(data)
@@ -117,11 +113,10 @@ def _judge(
         if fold.test and shared:
             own = replace(own, params=shared[k])
         chooses = "test" if fold.test and protocol.chooses == "test" else "inner"
-        jobs.append(
-            Job(fold.name, studies[k], tuner, own, test, data[k].y[test], chooses, first.columns)
-        )
+        y_test = data[k].y[test]
+        jobs.append(Job(fold.name, studies[k], tuner, own, test, y_test, chooses, first.columns))
     judged: list[dict[str, Judged]] = [{} for _ in data]
-    for number, result in pool(jobs):
+    for number, result in pool(jobs, n_processes=processes, together=len(data)):
         judged[number % len(data)][jobs[number].study] = result
     return judged
 

@@ -45,12 +45,13 @@ def official_fold(table: pd.DataFrame, n_folds: int) -> list[Fold]:
         When the table has no split, or values in it that are not known.
     """
     sides = table.get("split", pd.Series("", index=table.index)).astype(str).str.strip().str.lower()
-    unknown = sorted(set(sides) - set(_SIDES))
-    if unknown:
+    if not sides.any():
+        raise DataError("--protocol official: this database has no split; use --protocol nested")
+    without = table["name"][~sides.isin(list(_SIDES))]
+    if len(without):
         raise DataError(
-            "--protocol official needs a split of every picture, train, val or test; "
-            + (f"found {unknown[0]!r}" if any(unknown) else "this database has none")
-            + "; use --protocol nested"
+            f"--protocol official needs train, val or test for every picture: {len(without)} have "
+            f"another or none, the first is {without.iloc[0]} ({sides[without.index[0]]!r})"
         )
     sides = sides.map(_SIDES)
     parts = {side: frozenset(table["name"][sides == side]) for side in ("train", "val", "test")}

@@ -109,11 +109,24 @@ def _notes(result: dict) -> list[str]:
     )
     types = breakdown_text(result.get("by_distortion") or {})
     by_type = f"{where}: SRCC by distortion, worst first\n{types}" if types else ""
+    crossing = result.get("groups_on_both_sides", 0)
+    leak = f"{where}: LEAK: {crossing} groups of the test part also train" if crossing else ""
     shares = ", ".join(
         f"{name} {share:.0%}" for name, share in (result.get("contributions") or {}).items()
     )
     sets = f"{where}: share of each set in the predictions: {shares}" if shares else ""
-    return [optimistic, sets, result["note"], few, more, seen, without, by_type, *_edges(result)]
+    return [
+        optimistic,
+        leak,
+        sets,
+        result["note"],
+        few,
+        more,
+        seen,
+        without,
+        by_type,
+        *_edges(result),
+    ]
 
 
 def _edges(result: dict) -> list[str]:

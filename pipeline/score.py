@@ -129,6 +129,8 @@ def _announce(run: Path) -> None:
         f"run {run}: scores are {facts['target']} of {facts['db']}, {span}{better} is better; "
         f"median SRCC {facts['median_srcc']:.3f} on its own database"
     )
+    if facts.get("optimistic"):
+        cli.say(f"OPTIMISTIC: of that SRCC, {facts['optimistic']}")
     if facts["note"]:
         cli.say(facts["note"])
 

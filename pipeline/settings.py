@@ -46,10 +46,11 @@ class Where:
 
 def settings_of(data: Data, features: str, how: How) -> dict:
     """Return all that decides the numbers of a run, the data themselves included."""
-    content = hashlib.sha256(np.ascontiguousarray(data.X).tobytes())
+    content = hashlib.sha256(np.ascontiguousarray(data.X))
     table = data.database.table.sort_values("name", kind="stable")
     official = ("split",) if how.protocol == "official" and "split" in table else ()
-    for column in ("name", data.target, "group", *official):
+    types = ("distortion",) if "distortion" in table else ()
+    for column in ("name", data.target, "group", *official, *types):
         content.update("\0".join(map(str, table[column])).encode())
     content.update("\0".join(data.names).encode())
     return {
@@ -57,7 +58,9 @@ def settings_of(data: Data, features: str, how: How) -> dict:
         "features": features,
         "keys": data.keys,
         "target": data.target,
+        "range": asdict(data.database.targets[data.target]),
         **asdict(how),
+        **({"folds": 1} if how.protocol == "official" else {}),
         "data_sha256": content.hexdigest(),
         "labels_sha256": data.database.labels_sha256,
         "group_by": data.database.group_by,

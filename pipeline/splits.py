@@ -43,6 +43,8 @@ def draw_parts(table: pd.DataFrame, n_folds: int = N_FOLDS) -> list[Fold]:
     """Return folds of which every picture is in the test part of one, and `final` last."""
     table = _sorted(table)
     groups = table["group"].to_numpy(str)
+    if n_folds < 2:
+        raise DataError("--protocol kfold needs --folds 2 or more")
     if len(set(groups)) < n_folds:
         raise DataError(
             f"{len(set(groups))} groups cannot make {n_folds} parts: give fewer --folds"
@@ -80,11 +82,14 @@ def rows_of(names: list[str], chosen: frozenset[str]) -> np.ndarray:
 
 
 def as_table(table: pd.DataFrame, folds: list[Fold]) -> pd.DataFrame:
-    """Return splits.csv: name, group, and for each fold `train` or `test`."""
+    """Return splits.csv: name, group, and for each fold train, test, or an official part's val."""
     result = table[["name", "group"]].sort_values("name", kind="stable").reset_index(drop=True)
     for fold in folds:
         if fold.test:
             result[fold.name] = np.where(result["name"].isin(fold.test), "test", "train")
+            if len(fold.inner) == 1:
+                validation = fold.inner[0][1] - fold.test
+                result.loc[result["name"].isin(validation), fold.name] = "val"
     return result
 
 

@@ -27,7 +27,7 @@ from sqlalchemy.engine import URL, Engine, make_url
 from features.errors import InputError, UsageError
 from features.files import write_atomic
 
-_POLL = 0.5  # seconds between two looks at a claim of somebody else's
+POLL = 0.5  # seconds between two looks at a claim of somebody else's
 
 
 class Studies:
@@ -45,14 +45,13 @@ class Studies:
         """Turn the storage's complaint about anything done inside into one line."""
         return contextlib.nullcontext()
 
-    def wait(self, names: list[str]) -> None:
-        """Return once one of the studies is free."""
-        while True:
-            for name in names:
-                with self.claim(name) as held:
-                    if held:
-                        return
-            time.sleep(_POLL)
+    def check(self) -> None:
+        """Raise when a claim was lost while it was held."""
+
+    def is_free(self, name: str) -> bool:
+        """Say whether nobody holds a study at the moment."""
+        with self.claim(name) as held:
+            return held
 
 
 @dataclass(frozen=True)
@@ -104,31 +103,39 @@ class Shared(Studies):
     def _url(self) -> URL:
         try:
             url = make_url(self.url)
-        except sqlalchemy.exc.ArgumentError:
+        except (sqlalchemy.exc.ArgumentError, ValueError):  # the latter for a port
+            url = None
+        if url is None or "@" in (url.host or ""):
             raise UsageError(
                 "--storage: expected a URL such as postgresql://user:password@host/name or "
-                "sqlite:///studies.db"
-            ) from None
+                "sqlite:///studies.db; an @ in the password is written %40"
+            )
         if url.get_backend_name() not in (*self.LOCKS, "sqlite"):
             raise UsageError(
                 f"--storage: {url.get_backend_name()} has no advisory locks that we know; known "
                 f"are {', '.join(self.LOCKS)}, and sqlite on one machine"
             )
-        if url.get_backend_name() == "sqlite" and not url.database:
-            raise UsageError("--storage: a database in memory cannot be shared; name a file")
+        place = url.database or ":memory:"
+        if url.get_backend_name() == "sqlite" and place.startswith((":memory:", "file:")):
+            raise UsageError("--storage: expected the path of a file, as sqlite:///studies.db")
         if url.drivername == "postgresql" and importlib.util.find_spec("psycopg"):
             return url.set(drivername="postgresql+psycopg")
         return url
 
     @property
     def name(self) -> str:
-        """The URL without its password."""
-        return self._url.render_as_string(hide_password=True)
+        """The URL without what may be secret."""
+        return self._url.set(query={}).render_as_string(hide_password=True)
 
     @contextlib.contextmanager
     def claim(self, name: str) -> Iterator[bool]:
         """Hold a study."""
-        full = hashlib.sha256(f"{self.run}/{name}".encode()).hexdigest()
+        with self._locked(f"{self.run}/{name}") as held:
+            yield held
+
+    @contextlib.contextmanager
+    def _locked(self, name: str) -> Iterator[bool]:
+        full = hashlib.sha256(name.encode()).hexdigest()
         if self._url.get_backend_name() == "sqlite":
             place = Path(f"{self._url.database}.claims")
             with _file_claim(place / full[:32]) as held:
@@ -138,7 +145,24 @@ class Shared(Studies):
             values = {"number": int(full[:15], 16), "name": full[:60]}
             statement = text(self.LOCKS[self._url.get_backend_name()])
             wanted = {key: values[key] for key in statement.compile().params}
-            yield bool(connection.execute(statement, wanted).scalar())
+            held = bool(connection.execute(statement, wanted).scalar())
+            if held:
+                self._held.append(connection)
+            try:
+                yield held
+            finally:
+                if held:
+                    self._held.remove(connection)
+
+    @cached_property
+    def _held(self) -> list[sqlalchemy.Connection]:
+        return []
+
+    def check(self) -> None:
+        """Raise when the server let go of a lock: its connection is gone."""
+        with self.told():
+            for connection in self._held:
+                connection.execute(text("SELECT 1"))
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlalchemy.Connection]:
@@ -154,8 +178,8 @@ class Shared(Studies):
             return create_engine(self._url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
             raise UsageError(
-                f"--storage {self.name} needs a driver of its database: {error}; for PostgreSQL, "
-                "pip install 'psycopg[binary]'"
+                f"--storage {self.name} needs a driver of its database: {error}; PostgreSQL "
+                "takes pip install 'psycopg[binary]', MySQL mysql+pymysql:// and its pymysql"
             ) from None
 
     @contextlib.contextmanager
@@ -175,15 +199,18 @@ class Shared(Studies):
         """Open a study; the first one makes the tables."""
         with self.told():
             while True:  # two processes that make the tables at once would trip over each other
-                with self.claim("tables") as held:
+                with self._locked("the tables of all runs") as held:
                     if held:
                         return _study(self._storage, f"{self.run}/{name}")
-                time.sleep(_POLL / 10)
+                time.sleep(POLL / 10)
 
     @cached_property
     def _storage(self) -> RDBStorage:
         url = self._url.render_as_string(hide_password=False)
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        try:
+            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        except RuntimeError as error:  # tables of another version of Optuna
+            raise InputError(f"--storage {self.name}: {error}") from None
 
     def __getstate__(self) -> dict:
         """Leave connections behind: another process makes its own."""

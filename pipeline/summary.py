@@ -1,6 +1,7 @@
 """What a run says: result.json."""
 
 import math
+from collections import Counter
 
 import numpy as np
 
@@ -102,6 +103,7 @@ def summary(
         "seed": settings["seed"],
         "trials": settings["trials"],
         "objective": settings["objective"],
+        "groups_on_both_sides": _crossing(data, folds, judged),
         "augmented": settings.get("augmented", 0),
         "keys": data.keys,
         "seen_by": _seen_by(settings),
@@ -111,6 +113,15 @@ def summary(
         "note": data.database.note,
         "versions": provenance(),
     }
+
+
+def _crossing(data: Data, folds: list[dict], judged: list[tuple]) -> int:
+    """Return how many groups of an official split's test part stand in its training part, too."""
+    if len(folds) > 1 or folds[0]["fold"] != "official":
+        return 0
+    counts = Counter(data.group)
+    tested = Counter(judged[0][2])
+    return sum(counts[group] > number for group, number in tested.items())
 
 
 def _seen_by(settings: dict) -> list[str]:

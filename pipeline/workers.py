@@ -1,7 +1,7 @@
 """Tuning and judging folds, on several processes.
 
-One fold is one piece of work: the process that claims its study tunes, fits and judges it, with a
-single BLAS thread, so that neither the number of processes nor the cores they have moves a number.
+One fold, with all its targets, is one piece of work: the process that claims a study tunes, fits
+and judges it, with a single BLAS thread, so that the number of processes moves no number.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
@@ -19,9 +20,9 @@ from joblib import Parallel, cpu_count, delayed
 from threadpoolctl import threadpool_limits
 
 from features.errors import InputError
-from pipeline.studies import Studies
+from pipeline.studies import POLL, Studies
 from regressors.banded import contributions
-from regressors.base import Blocks, Tuner
+from regressors.base import Blocks, Prepared, Tuner
 from regressors.nested import Plan, Tuned, best_on_test, evaluate, fit_tuned, reach
 from regressors.tuning import tune
 
@@ -73,7 +74,11 @@ class Judged:
 
 
 def work_off(
-    jobs: Sequence[Job], X: np.ndarray, n_processes: int, on_trial: Callable[[int], None]
+    jobs: Sequence[Job],
+    X: np.ndarray,
+    n_processes: int,
+    on_trial: Callable[[int], None],
+    together: int = 1,
 ) -> Iterator[tuple[int, Judged | dict]]:
     """Yield (number of the job, its result) as they are done.
 
@@ -83,34 +88,41 @@ def work_off(
     ----------
     X : (n, p) the matrix that `Job.test` counts in
     on_trial : called with the number of trials finished since the last call
+    together : so many jobs in a row are of one fold, and share what does not depend on scores
     """
     with _counted(on_trial) as counter:
-        left = list(range(len(jobs)))
+        left = [list(range(k, k + together)) for k in range(0, len(jobs), together)]
         while left:
             pieces = (
-                delayed(_work)(number, jobs[number], X, counter, os.getpid()) for number in left
+                delayed(_work)({number: jobs[number] for number in fold}, X, counter, os.getpid())
+                for fold in left
             )
-            held = []
+            held: list[list[int]] = []
             try:
                 # "1M": larger arrays go to the processes as files that they share
                 pool = Parallel(
                     n_jobs=min(n_processes, len(left)), max_nbytes="1M", return_as="generator"
                 )
-                for number, result in pool(pieces):
-                    if result is None:
-                        held.append(number)
-                    else:
-                        yield number, result
+                for results in pool(pieces):
+                    yield from ((k, found) for k, found in results.items() if found is not None)
+                    held.append([k for k, found in results.items() if found is None])
             except BrokenProcessPool as error:
                 raise InputError(
                     "a worker process died, perhaps for want of memory: finished trials are kept; "
                     "give the same command again, with --jobs 1 if it happens again"
                 ) from error
-            if held:
-                names = [jobs[number].study for number in held]
-                print(f"another process works on {', '.join(names)}: waiting", file=sys.stderr)
-                jobs[held[0]].studies.wait(names)
-            left = held
+            left = [fold for fold in held if fold]
+            if left:
+                waited = [jobs[number] for fold in left for number in fold]
+                names = ", ".join(dict.fromkeys(job.study for job in waited))
+                print(f"another process works on {names}: waiting", file=sys.stderr)
+                wait(waited)
+
+
+def wait(jobs: Sequence[Job]) -> None:
+    """Return once one of the jobs' studies is free."""
+    while not any(job.studies.is_free(job.study) for job in jobs):
+        time.sleep(POLL)
 
 
 def n_processes(asked: int | None, n_jobs: int, n_trials: int, bytes_each: float) -> int:
@@ -135,27 +147,42 @@ def n_processes(asked: int | None, n_jobs: int, n_trials: int, bytes_each: float
 
 
 def _memory() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Return the bytes of memory here, as a container allows."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return float(memory)
 
 
-def _work(number: int, job: Job, X: np.ndarray, counter: str, parent: int) -> tuple:
-    """Do one job in this process; (number, None) where another holds its study."""
-    with job.studies.told(), job.studies.claim(job.study) as held, threadpool_limits(1):
-        if not held:
-            return number, None
-        with open(counter, "ab", buffering=0) as trials:
+def _work(jobs: dict[int, Job], X: np.ndarray, counter: str, parent: int) -> dict:
+    """Do the jobs of one fold in this process; None for one whose study another holds."""
+    results: dict[int, Judged | dict | None] = {}
+    # copies, which take what they prepare with them: the caller keeps the tuners of all folds
+    prepared: dict[int, Prepared] = {}
+    for number, job in jobs.items():
+        with job.studies.told(), job.studies.claim(job.study) as held, threadpool_limits(1):
+            if not held:
+                results[number] = None
+                continue
+            with open(counter, "ab", buffering=0) as trials:
 
-            def on_trial() -> None:
-                trials.write(b".")
-                if parent not in (os.getpid(), os.getppid()):
-                    os._exit(1)  # whoever asked for this was killed
+                def on_trial(job: Job = job, trials=trials) -> None:
+                    trials.write(b".")
+                    job.studies.check()
+                    if parent not in (os.getpid(), os.getppid()):
+                        os._exit(1)  # whoever asked for this was killed
 
-            plan = replace(job.plan, on_trial=on_trial)
-            return number, _result(job, plan, X)
+                own = replace(
+                    job,
+                    tuner=job.tuner.anew(prepared),
+                    plan=replace(job.plan, on_trial=on_trial),
+                )
+                results[number] = _result(own, X)
+    return results
 
 
-def _result(job: Job, plan: Plan, X: np.ndarray) -> Judged | dict:
-    tuner, study = job.tuner, job.studies.open(job.study)
+def _result(job: Job, X: np.ndarray) -> Judged | dict:
+    tuner, plan, study = job.tuner, job.plan, job.studies.open(job.study)
     if job.chooses == "together":
         return tune(tuner, study, plan.n_trials, plan.seed, plan.on_trial, plan.objective)
     if job.chooses == "test":

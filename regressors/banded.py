@@ -119,12 +119,14 @@ class BandedRidgeTuner(Tuner):
     prepared_as = BandedRidgePrepared
 
     @staticmethod
-    def memory(n: int, p: int) -> float:
-        """Return about how many bytes tuning takes, with two feature sets, and the fit of all."""
+    def memory(n: int, p: int, n_sets: int = 2) -> float:
+        """Return about how many bytes tuning takes, and the fit of all."""
         train, valid = n * (1 - 1 / N_INNER), n / N_INNER
-        dual, primal = 2 * (train**2 / 2 + train * valid), p**2 / 2 + valid * p
-        numbers = N_INNER * (dual if train <= p else primal)
-        return (8 if min(train, p) <= DOUBLE else 4) * numbers + 24.0 * n * p
+        dual, primal = n_sets * (train**2 / 2 + train * valid), p**2 / 2 + valid * p
+        small = min(train, p)
+        numbers = N_INNER * (max(dual, primal) if train <= p else primal)
+        # beside what is kept, the weighted sum of a trial
+        return (8 if small <= DOUBLE else 4) * numbers + 16.0 * small**2 + 24.0 * n * p
 
     @property
     def natural(self) -> frozenset[tuple[str, str]]:

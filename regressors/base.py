@@ -1,12 +1,13 @@
 """What tuning asks of a regressor, whatever it is."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 
-from regressors.errors import NoHead
+from regressors.errors import DataError, NoHead
 from regressors.metrics import is_flat
 from regressors.objectives import OBJECTIVES
 
@@ -113,6 +114,17 @@ class Tuner:
         self.y, self.folds = np.asarray(y, float), folds
         self.prepared = prepared or self.prepared_as(X, folds, rows, blocks)
 
+    def anew(self, prepared: dict[int, Prepared]) -> "Tuner":
+        """Return a copy that keeps to itself what it makes.
+
+        Parameters
+        ----------
+        prepared : copies made for other targets; those of the same pictures share one
+        """
+        mine = copy.copy(self)
+        mine.prepared = prepared.setdefault(id(self.prepared), copy.copy(self.prepared))
+        return mine
+
     @classmethod
     def many(
         cls, X: np.ndarray, trainings: Sequence[Training], blocks: Blocks | None = None
@@ -126,8 +138,8 @@ class Tuner:
             yield cls(X, training.y, training.inner, prepared=known[same])
 
     @staticmethod
-    def memory(n: int, p: int) -> float:
-        """Return about how many bytes the tuning of n rows of p numbers takes in its process."""
+    def memory(n: int, p: int, n_sets: int = 1) -> float:
+        """Return about how many bytes one study takes: n rows of p numbers, in so many sets."""
         return 24.0 * n * p
 
     def predictions(self, params: Params) -> list[np.ndarray]:
@@ -150,8 +162,14 @@ class Tuner:
         for (_, part), found in zip(self.folds, self.predictions(params), strict=True):
             if is_flat(found):
                 raise NoHead("the predictions are all alike")
-            scores.append(judge(self.y[part], found))
-        return float(np.mean(scores))
+            if not is_flat(self.y[part]):  # few ratings, many ties: nothing to rank in this part
+                scores.append(judge(self.y[part], found))
+        if not scores:
+            raise DataError("all scores are alike in every inner validation part")
+        value = float(np.mean(scores))
+        if not np.isfinite(value):
+            raise NoHead("the predictions are not finite")
+        return value
 
     def out_of_fold(self, params: Params) -> np.ndarray:
         """Return the (n,) predictions of every row by the inner fold that did not see it.

@@ -18,6 +18,7 @@ from regressors import active_set
 from regressors.base import Params, Prepared, Tuner
 from regressors.blockwise import Standardised
 from regressors.correlations import SMALL, Gram, Rows
+from regressors.folds import N_INNER
 
 # l1 as shares of the least one that leaves no column, l2 as shares of the largest eigenvalue of
 # the correlations: as little as ridge regression's, and as much as leaves hardly any interplay.
@@ -184,6 +185,16 @@ class ElasticNetTuner(Tuner):
     head = "linear"
     prepared_as = ElasticNetPrepared
     natural = frozenset({("l1", "high")})  # where no column is left
+
+    @staticmethod
+    def memory(n: int, p: int, n_sets: int = 1) -> float:
+        """Return about how many bytes tuning takes, and the fit of all."""
+        kept = min(float(p) ** 2, 0.8 * n * p) if p <= 1.6 * n else 0.8 * n * p
+        size = 8 if kept <= SMALL else 4
+        # of each inner fold its numbers; of one of them a factor and what it was made of
+        return (
+            size * (N_INNER * kept + 2.5 * max(kept, float(p) ** 2 if p <= n else 0)) + 4.0 * n * p
+        )
 
     @cached_property
     def _problems(self) -> list[Problem]:

@@ -53,4 +53,7 @@ def distance(arrays: Arrays, X: np.ndarray) -> np.ndarray:
 
     A typical training picture lies at 1.
     """
-    return np.sqrt(np.mean(standardised(arrays, X) ** 2, axis=1))
+    parts = np.array_split(X, max(1, X.size // CELLS))
+    return np.concatenate(
+        [np.sqrt(np.mean(standardised(arrays, part) ** 2, axis=1)) for part in parts]
+    )

@@ -19,7 +19,9 @@ _CHUNK = 4_000_000  # numbers of one float64 work array
 def group_draws(n_groups: int, n_draws: int = N_DRAWS, seed: int = 0) -> np.ndarray:
     """Return how often each group is drawn: (n_draws, n_groups) integers, rows sum to n_groups."""
     rng = np.random.default_rng(seed)
-    return rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n_draws)
+    share, kind = np.full(n_groups, 1 / n_groups), np.min_scalar_type(n_groups)
+    # a draw at a time in 64 bits: all of them would take gigabytes where there are many groups
+    return np.stack([rng.multinomial(n_groups, share).astype(kind) for _ in range(n_draws)])
 
 
 def weighted_srcc(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:

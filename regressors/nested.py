@@ -93,6 +93,8 @@ def _choose(tuner: Tuner, study: optuna.Study, plan: Plan) -> Tuned:
     else:
         params, without = dict(plan.params), 0
     inner = {name: tuner.score(params, name) for name in dict.fromkeys(("srcc", objective))}
+    if objective == "rmse":  # which a study maximises below zero
+        inner["rmse"] = -inner["rmse"]
     edges = at_edge(tuner, params)
     return Tuned(params, edges, inner, np.array([]), None, tuner.head, without)
 
@@ -102,6 +104,10 @@ class Together:
 
     def __init__(self, parts: Sequence[Tuner]) -> None:
         self._parts = parts
+
+    def anew(self, prepared: dict) -> "Together":
+        """Return a copy that keeps to itself what it makes; see `Tuner.anew`."""
+        return Together([part.anew(prepared) for part in self._parts])
 
     @property
     def space(self) -> dict:

@@ -34,16 +34,18 @@ C_RANGE, LINEAR_C_RANGE = (1e-2, 1e3), (1e-2, 1e2)
 GAMMA_RANGE, EPSILON_RANGE = (1e-3, 1e1), (1e-3, 1.0)
 # libsvm stops where no pair of rows violates optimality by more than this share of the spread.
 TOLERANCE = 1e-3
-# In tuning libsvm makes at most so many steps a training row: the best hyper-parameters take below
-# 10, worse ones, which follow the training rows too closely, hundreds. A final fit may take ten
-# times as many, as it has a quarter more rows than those that chose its hyper-parameters.
+# In tuning libsvm makes at most so many steps a training row, or LEAST in all where that is more,
+# which takes a tenth of a second. On large data the best hyper-parameters take below 10 a row;
+# worse ones, which follow the training rows too closely, hundreds. A final fit may take ten times
+# as many, as it has a quarter more rows than those that chose its hyper-parameters.
 STEPS, FINAL_STEPS = 30, 300
+LEAST = 100_000
 # libsvm's copy of the kernel rows that it needs; a larger kernel's rows are in part made again, MB.
 CACHE = 500
 
 
 def solve(kernel: np.ndarray, y: np.ndarray, C: float, epsilon: float, steps: int) -> Solution:
-    """Fit libsvm with a (n, n) kernel to (n,) scores, in at most `steps` steps a row."""
+    """Fit libsvm with a (n, n) kernel to (n,) scores, in at most `steps` a row (see `LEAST`)."""
     n, centre, spread = len(y), y.mean(), y.std()
     spread = spread if spread > 0 else 1.0
     model = svm.SVR(
@@ -51,7 +53,7 @@ def solve(kernel: np.ndarray, y: np.ndarray, C: float, epsilon: float, steps: in
         C=C / spread,
         epsilon=epsilon / spread,
         tol=TOLERANCE,
-        max_iter=steps * n,
+        max_iter=max(steps * n, LEAST * steps // STEPS),
         cache_size=min(CACHE, 1 + 4 * n * n / 2**20),
     )
     with (
@@ -205,7 +207,7 @@ class LinearSVRTuner(Tuner):
         }
 
     @staticmethod
-    def memory(n: int, p: int) -> float:
+    def memory(n: int, p: int, n_sets: int = 1) -> float:
         """Return about how many bytes the tuning of n rows of p numbers takes in its process."""
         # half of each inner fold's pairs in float32; the final fit's kernel and its copy in libsvm;
         # its rows as they come, and standardised
@@ -220,7 +222,9 @@ class LinearSVRTuner(Tuner):
         for found, (train, _) in zip(pairs, self.folds, strict=True):
             fit = solve(found.kernel(of), self.y[train], params["C"], params["epsilon"], STEPS)
             if not fit.converged:
-                raise NoHead(f"libsvm did not converge in {STEPS} steps a training row")
+                raise NoHead(
+                    f"libsvm did not converge in {STEPS} steps a training row or {LEAST:,}"
+                )
             if len(fit.support) == 0:
                 raise NoHead("epsilon is so large that it needs no row")
             predictions.append(found.predict(of, fit))

@@ -30,7 +30,9 @@ from pipeline.tables import CachedTable
 from regressors import REGRESSORS
 from regressors.errors import DataError
 from regressors.heads import HEADS
+from regressors.nested import tuners
 from regressors.objectives import OBJECTIVES
+from regressors.svr import SVRPrepared
 
 DRIVER = """
 import sys
@@ -269,9 +271,27 @@ def test_every_objective_is_what_the_study_maximised(tmp_path, objective):
     """The chosen parameters are those of the study's best trial, and their value is told."""
     folder, result = fit_run(data(), "nss", tmp_path, How(trials=5, folds=2, objective=objective))
     study = Journals(folder / "studies").open("fold-0")
-    assert study.best_value == result["folds"][0][f"inner_{objective}"]
+    assert abs(study.best_value) == result["folds"][0][f"inner_{objective}"]
     assert study.best_params == result["folds"][0]["params"]
     assert (objective == "rmse") == (study.best_value < 0)
+
+
+def test_targets_share_work_in_another_process(tmp_path, monkeypatch):
+    """The kernels of a fold are made once for two targets, and gone after it."""
+    made = tmp_path / "made"
+    real = SVRPrepared._pairs
+
+    def counted(self, distances):
+        with open(made, "a") as file:
+            file.write(".")
+        return real(self, distances)
+
+    monkeypatch.setattr(SVRPrepared, "_pairs", counted)
+    kept = []
+    monkeypatch.setattr(fitting, "tuners", lambda *a: kept.extend(tuners(*a)) or kept)
+    fit_runs(two_targets(), "nss", tmp_path, How("svr", trials=3, folds=2), Where(jobs=1))
+    assert made.read_text() == "." * 3  # two folds and all data
+    assert all("distances" not in vars(tuner.prepared) for tuner in kept)
 
 
 def test_embeddings_that_are_not_finite_are_named(tmp_path):

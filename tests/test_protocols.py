@@ -86,12 +86,33 @@ def test_official_without_validation_part_tunes_on_inner_folds():
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [("", "has none"), ("tarin", "found 'tarin'"), ("train", "in train and in test")],
+    [
+        ("", "has no split"),
+        ("tarin", r"60 have another or none, the first is p000.png \('tarin'\)"),
+        (["train", ""] * 30, r"30 have another or none, the first is p001.png \(''\)"),
+        ("train", "in train and in test"),
+    ],
 )
 def test_official_needs_a_split(values, message):
     """A database without one, or with other words, is one line."""
     with pytest.raises(DataError, match=message):
         official_fold(with_split(values).database.table, 10)
+
+
+def test_a_group_on_both_sides_of_the_official_split_is_said(tmp_path):
+    """Twenty groups of three pictures, one of each in every part."""
+    _, result = fit_run(
+        with_split(["train", "val", "test"] * 20),
+        "nss",
+        tmp_path,
+        How(trials=3, protocol="official"),
+    )
+    assert result["groups_on_both_sides"] == 20
+    assert "LEAK: 20 groups" in result_table([result])
+    _, result = fit_run(with_split(SIDES), "nss", tmp_path, How(trials=3, protocol="official"))
+    assert result["groups_on_both_sides"] == 0
+    splits = pd.read_csv(next(tmp_path.glob("**/latest/splits.csv")))
+    assert splits["official"].tolist() == SIDES.tolist()
 
 
 def test_kfold_tests_every_picture_once(tmp_path):
@@ -100,6 +121,8 @@ def test_kfold_tests_every_picture_once(tmp_path):
     predictions = pd.read_csv(folder / "predictions.csv")
     assert sorted(predictions["name"]) == sorted(data().names)
     assert (predictions.groupby("group")["fold"].nunique() == 1).all()
+    with pytest.raises(DataError, match="--folds 2 or more"):
+        fit_run(data(), "nss", tmp_path, How(trials=2, protocol="kfold", folds=1))
     with pytest.raises(DataError, match="20 groups cannot make 21 parts"):
         fit_run(data(), "nss", tmp_path, How(trials=2, protocol="kfold", folds=21))
 

@@ -5,6 +5,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import ROOT
@@ -18,6 +19,7 @@ from pipeline.studies import Journals, Shared
 
 HOLDER = """
 import sys
+import time
 sys.path.insert(0, {root!r})
 from pathlib import Path
 from pipeline.studies import Journals, Shared
@@ -70,7 +72,8 @@ def test_a_claim_dies_with_its_process(studies):
         with ours.claim("fold-0") as held:
             assert not held
         os.kill(holder.pid, signal.SIGKILL)
-    ours.wait(["fold-0"])
+    while not ours.is_free("fold-0"):
+        time.sleep(0.05)
     with ours.claim("fold-0") as held:
         assert held
 
@@ -92,6 +95,37 @@ def test_another_run_is_another_study(postgres):
     assert len(two.open("fold-0").trials) == 0
     with one.claim("fold-0") as held, two.claim("fold-0") as other:
         assert held and other
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_runs_that_make_the_tables_at_once(kind, request, tmp_path):
+    """Four runs find a fresh database at the same moment: none of them fails."""
+    url = f"sqlite:///{tmp_path}/fresh.db"
+    if kind == "postgresql":
+        psycopg = pytest.importorskip("psycopg")
+        base = request.getfixturevalue("postgres")
+        with psycopg.connect(base, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE fresh")
+        url = base.replace("/postgres", "/fresh")
+    code = "import sys; sys.path.insert(0, {!r}); from pipeline.studies import Shared; "
+    code += "Shared({!r}, sys.argv[1]).open('fold-0')"
+    script = code.format(str(ROOT), url)
+    runs = [subprocess.Popen([sys.executable, "-c", script, f"own/{k}"]) for k in range(4)]
+    assert [run.wait(120) for run in runs] == [0, 0, 0, 0]
+
+
+def test_a_claim_that_the_server_dropped_is_noticed(postgres):
+    """A process whose connection is gone stops, before another does the same work."""
+    psycopg = pytest.importorskip("psycopg")
+    shared = Shared(postgres, "own/dropped")
+    with pytest.raises(InputError, match="storage"), shared.claim("fold-0") as held:
+        assert held
+        shared.check()
+        with psycopg.connect(postgres, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+            )
+        shared.check()
 
 
 @pytest.mark.slow
@@ -123,7 +157,10 @@ def test_two_processes_on_one_server_and_one_killed(postgres, tmp_path):
     [
         ("nonsense", "expected a URL"),
         ("oracle://me:secret@host/x", "oracle has no advisory locks"),
-        ("sqlite://", "name a file"),
+        ("sqlite://", "the path of a file"),
+        ("sqlite:///:memory:", "the path of a file"),
+        ("postgresql://me:secret@host:port/x", "expected a URL"),
+        ("postgresql://me:se@secret@host/x", "%40"),
         ("postgresql+nodriver://me:secret@host/x", "nodriver"),
     ],
 )
