@@ -159,6 +159,11 @@ class RidgeTuner(Tuner):
     on_device = True
     krylov: Sequence[KrylovPath] = ()  # of inner folds and whole, where `many` made them
 
+    @staticmethod
+    def memory(n: int, p: int, n_sets: int = 1) -> float:
+        """Return about how many bytes one study takes, beside the decompositions."""
+        return 8.0 * n * p + 8.0 * min(n, EXACT) * max(n, p)
+
     @cached_property
     def _paths(self) -> Sequence:
         if self.krylov:

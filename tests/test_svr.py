@@ -246,6 +246,7 @@ def test_no_end_is_no_head(kind, monkeypatch):
     """A trial that libsvm does not end gives no head; a final fit warns and keeps what it has."""
     tuner, X, y, _ = tuned(kind)
     params = setting(kind, X, y, 2)
+    monkeypatch.setattr(regressors.svr, "LEAST", 0)
     monkeypatch.setattr(regressors.svr, "STEPS", 1)
     monkeypatch.setattr(regressors.svr, "FINAL_STEPS", 1)
     with warnings.catch_warnings():
@@ -350,3 +351,17 @@ def test_bad_arrays_are_refused(kind):
         Kind().fit(X[:1], y[:1])
     with pytest.raises(ValueError, match="NaN"):
         Kind().fit(X, y).predict(np.full((1, 4), np.nan))
+
+
+def test_small_data_are_searched_to_the_end():
+    """The bound on steps takes nothing from them: every corner of the RBF space has a head."""
+    X, y = problem(60, 20)
+    tuner = SVRTuner(X, y, inner_folds(np.arange(60), 0))
+    low, high = (
+        {name: getattr(space, end) for name, space in tuner.space.items()}
+        for end in ("low", "high")
+    )
+    for C in (low["C"], high["C"]):
+        for gamma in (low["gamma"], high["gamma"]):
+            params = {"C": C, "gamma": gamma, "epsilon": low["epsilon"]}
+            assert np.isfinite(tuner.out_of_fold(params)).all()
