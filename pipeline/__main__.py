@@ -14,7 +14,7 @@ def main() -> None:
     """Print what there is."""
     print("meanopinion: no-reference image quality. Each has --help with examples.\n")
     for name, summary in COMMANDS.items():
-        print(f"  python -m pipeline.{name:8} {summary}")
+        print(f"  python -m pipeline.{name:9} {summary}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from features.cache.load import cached_sets
-from features.errors import InputError, unknown_name
+from features.errors import InputError, UsageError, unknown_name
 from features.names import canonical
 from features.places import place
 from features.progress import progress
@@ -85,7 +85,7 @@ def run_fit(
                     told = replace(where, on_trial=bar.update)
                     results += fit_runs(data, feature_set, runs_place, how, told)
             except (InputError, DataError) as error:
-                if db and features:
+                if isinstance(error, UsageError) or (db and features):
                     raise
                 problems.append(f"{name} {feature_set}: {error}")
     return results, problems

@@ -320,3 +320,32 @@ def test_damaged_files_are_one_line(capsys, own_home, tmp_path, fitted, file):
     code, _, err = call(capsys, DAMAGED[file], *arguments)
     assert code == 1 and "Traceback" not in err
     assert "damaged" in err or "is not the one" in err
+
+
+def test_all_targets_and_other_protocols(capsys, tmp_path):
+    """Several targets are several runs of one call; an optimistic run is marked in every output."""
+    path = write_csv(tmp_path / "own", 40, groups=20)
+    table = pd.read_csv(path)
+    table.assign(dmos_noise=100 - table["mos"], split=["train", "test"] * 20).to_csv(
+        path, index=False
+    )
+    code, _, err = call(capsys, "extract", "--db", path, "--features", "nss")
+    assert code == 0, err
+    arguments = ("--db", path, "--trials", 3, "--folds", 2)
+    code, out, err = call(capsys, "fit", *arguments, "--target", "all", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert [result["target"] for result in found] == ["mos", "dmos_noise"]
+    assert all(result["size_baseline"]["n_pictures"] == 40 for result in found)
+    code, out, err = call(capsys, "fit", *arguments, "--protocol", "best-on-test", "--json")
+    (optimistic,) = json.loads(out)
+    assert code == 0 and optimistic["optimistic"]
+    picture = tmp_path / "own" / table["image"][0]
+    code, out, err = call(capsys, "score", "--run", optimistic["run"], picture)
+    assert code == 0 and "OPTIMISTIC" in err
+    code, out, err = call(capsys, "compare", optimistic["run"], found[0]["run"])
+    assert code == 2 and "protocol" in err and "Traceback" not in err
+    code, out, err = call(capsys, "fit", *arguments, "--protocol", "nestet")
+    assert code == 2 and "did you mean nested" in err
+    code, out, err = call(capsys, "fit", "--storage", "nonsense")
+    assert code == 2 and "--storage" in err
