@@ -9,7 +9,7 @@ from features.extract import Extracted, extract, prepare
 from features.places import place
 from pipeline import cli
 from pipeline.databases import DATABASES, locate
-from pipeline.databases.table import Database, under
+from pipeline.databases.table import Database
 from pipeline.sizes import write_sizes
 from pipeline.tables import write_table
 
@@ -82,8 +82,8 @@ def plan(database: Database) -> list[Picture]:
     names = database.table["name"]
     prompts = database.table.get("prompt", [""] * len(names))
     return [
-        Picture(name, under(database.root, name), prompt)
-        for name, prompt in zip(names, prompts, strict=True)
+        Picture(name, path, prompt)
+        for name, path, prompt in zip(names, database.paths(), prompts, strict=True)
     ]
 
 
@@ -108,6 +108,10 @@ def report_database(database: Database, strict: bool) -> None:
             if strict:
                 raise InputError(f"{line} (--strict)")
             cli.say(line)
+    for problem in database.problems:
+        if strict:
+            raise InputError(f"{database.name}: {problem} (--strict)")
+        cli.say(f"warning: {database.name}: {problem}")
     if database.note:
         cli.say(database.note)
 

@@ -12,7 +12,8 @@ from features.engine import Loaded, Picture, blocks, embed, load_encoder
 from features.errors import InputError, UsageError
 from features.extract import check_prompts
 from features.names import Request, parse
-from pipeline.databases.own import image_names, read_table
+from pipeline.databases.own import image_names
+from pipeline.databases.sheets import read_table
 from pipeline.databases.table import numbers, under
 from pipeline.scoring import Score
 from regressors.fewshot import MINIMUM_PAIRS, FewShot

@@ -14,8 +14,10 @@ from features.errors import InputError, UsageError
 from features.extract import check_prompts
 from features.names import parse
 from features.places import expand
-from pipeline.databases.own import image_names, picture_names, read_table
+from pipeline.databases.own import image_names
+from pipeline.databases.sheets import read_table
 from pipeline.databases.table import PICTURE_SUFFIXES
+from pipeline.databases.tree import Tree
 from pipeline.runs import read_head
 from regressors.heads import HEADS, distance
 
@@ -55,7 +57,10 @@ def collect(arguments: Sequence[str], prompt: str = "") -> list[Picture]:
     for argument in arguments:
         path = expand(argument)
         if path.is_dir():
-            found = {str(path / name): (path / name, "") for name in picture_names(path)}
+            tree = Tree(path)
+            # a link that leads out is no danger here: its picture is only scored
+            linked = [n for n in tree.outside if Path(n).suffix.lower() in PICTURE_SUFFIXES]
+            found = {str(path / n): (path / n, "") for n in (*tree.pictures(), *linked)}
         elif path.suffix.lower() == ".csv":
             # a picture that the list names and the disk lacks is a row with its reason
             raw = read_table(path)

@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 
 from features.decode import UnreadablePicture, file_facts, upright_size
-from features.errors import InputError
 from features.files import write_atomic
 from features.progress import progress
-from pipeline.databases.table import Database, under
+from pipeline.databases.table import Database
 from pipeline.splits import Fold, rows_of
 from regressors.baseline import baseline
 from regressors.intervals import group_draws, interval, median_draws
@@ -41,13 +40,15 @@ def write_sizes(folder: Path, database: Database) -> Path:
     folder : cache/<db>
     """
     path = folder / FILE
-    known, names = _known(path), sorted(database.table["name"])
+    known = _known(path)
+    names, paths = database.table["name"], database.paths()
+    pictures = sorted(zip(names, paths, strict=True))
     rows: list[tuple] = []
-    with progress(len(names), f"sizes {database.name}") as bar, ThreadPoolExecutor() as pool:
-        for start in range(0, len(names), _TOGETHER):
-            chunk = names[start : start + _TOGETHER]
-            found = pool.map(lambda name: _measured(database.root, name, known.get(name)), chunk)
-            for name, row in zip(chunk, found, strict=True):
+    with progress(len(pictures), f"sizes {database.name}") as bar, ThreadPoolExecutor() as pool:
+        for start in range(0, len(pictures), _TOGETHER):
+            chunk = pictures[start : start + _TOGETHER]
+            found = pool.map(lambda picture: _measured(picture[1], known.get(picture[0])), chunk)
+            for (name, _), row in zip(chunk, found, strict=True):
                 if row:
                     rows.append((name, *row))
                 bar.update()
@@ -57,14 +58,13 @@ def write_sizes(folder: Path, database: Database) -> Path:
     return path
 
 
-def _measured(root: Path, name: str, known: Row | None) -> Row | None:
+def _measured(path: Path, known: Row | None) -> Row | None:
     try:
-        path = under(root, name)
         facts = file_facts(path)
         if known and known[2:] == (facts.size, facts.mtime_ns):
             return known
         return (*upright_size(path), facts.size, facts.mtime_ns)
-    except (UnreadablePicture, InputError):
+    except UnreadablePicture:
         return None
 
 

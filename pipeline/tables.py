@@ -32,6 +32,10 @@ class CachedTable:
     missing: list[str]
     note: str
 
+    def path(self, name: str) -> Path:
+        """Return the file of a picture."""
+        return self.root / self.table["image"][self.table["name"] == name].iloc[0]
+
     def target(self, name: str | None) -> str:
         """Return the target asked for, or the first one.
 
@@ -58,8 +62,8 @@ def write_table(cache: Path, database: Database) -> Path:
         facts = {
             "name": database.name,
             "root": str(database.root.resolve()),
-            "labels": str(database.labels) if database.labels else None,
-            "labels_sha256": file_sha256(database.labels) if database.labels else "",
+            "labels": [str(path) for path in database.labels],
+            "labels_sha256": _digest(database.labels),
             "targets": {name: asdict(target) for name, target in database.targets.items()},
             "group_by": database.group_by,
             "missing": list(database.missing),
@@ -71,6 +75,12 @@ def write_table(cache: Path, database: Database) -> Path:
         write_atomic(folder / "table.csv", data)
         write_json(folder / "table.json", facts | {"table_sha256": sha256(data)})
     return folder
+
+
+def _digest(files: tuple[Path, ...]) -> str:
+    """Return the SHA-256 of a label file, or of those of several."""
+    each = [file_sha256(path) for path in files]
+    return each[0] if len(each) == 1 else sha256("".join(each).encode()) if each else ""
 
 
 def _refuse_another(folder: Path, database: Database) -> None:
@@ -106,13 +116,17 @@ def read_cached_table(cache: Path, name: str, asked: str = "") -> CachedTable:
     data = (folder / "table.csv").read_bytes()
     if sha256(data) != facts["table_sha256"]:
         raise InputError(f"{folder}/table.csv is not the one of table.json: extract again")
+    columns = pd.read_csv(io.BytesIO(data), nrows=0, encoding="utf-8").columns
+    numeric = {c for c in columns if c in (*facts["targets"], "level", "row") or _is_std(c, facts)}
     table = pd.read_csv(
         io.BytesIO(data),
-        dtype={"name": str, "group": str},
+        dtype={column: str for column in columns if column not in numeric},
         keep_default_na=False,
-        na_values={column: [""] for column in ("mos_std", "level")},
+        na_values={column: [""] for column in numeric},
         encoding="utf-8",
     )
+    if "image" not in table:  # written by an older version
+        table["image"] = table["name"]
     return CachedTable(
         name,
         Path(facts["root"]),
@@ -123,6 +137,10 @@ def read_cached_table(cache: Path, name: str, asked: str = "") -> CachedTable:
         facts["missing"],
         facts["note"],
     )
+
+
+def _is_std(column: str, facts: dict) -> bool:
+    return column.endswith("_std") and column.removesuffix("_std") in facts["targets"]
 
 
 def _not_cached(cache: Path, asked: str) -> InputError:

@@ -59,7 +59,8 @@ def test_public_docstrings(path):
             assert doc, f"{node.name} has no docstring"
             if isinstance(node, ast.FunctionDef) and "Parameters\n" in doc:
                 given = node.args
-                known = {a.arg for a in (*given.posonlyargs, *given.args, *given.kwonlyargs)}
+                each = (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg)
+                known = {argument.arg for argument in each if argument}
                 assert _documented(doc) <= known, f"{node.name}: {_documented(doc) - known}"
 
 

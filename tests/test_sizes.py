@@ -109,14 +109,6 @@ def test_names_that_look_like_numbers(tmp_path):
     assert np.isfinite(read_sizes(tmp_path / "cache", names)).all()
 
 
-def test_nothing_outside_of_the_root_is_read(tmp_path, database):
-    """A name that leads out of the folder has no size."""
-    Image.fromarray(picture(1)).save(tmp_path / "outside.png")
-    table = pd.DataFrame({"name": ["../outside.png", "sub/000.png"], "group": ["a", "b"]})
-    write_sizes(tmp_path / "cache", Database("db", database.root, table, {}))
-    assert list(pd.read_csv(tmp_path / "cache" / "sizes.csv")["name"]) == ["sub/000.png"]
-
-
 def test_extraction_writes_sizes(tmp_path, own_home):
     """`extract` leaves the file beside table.csv."""
     database, _ = run_extract(str(write_csv(tmp_path / "own", 6)), features="nss")

@@ -1,5 +1,6 @@
 """The databases. To add one: a file with a reader beside this one, and a line here."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -7,15 +8,19 @@ from pathlib import Path
 
 from features.errors import UsageError, unknown_name
 from features.places import expand
-from pipeline.databases.own import own_name, read_csv, read_folder
-from pipeline.databases.pcuid import read_pcuid
-from pipeline.databases.sample import read_sample
+from pipeline.databases.known import Known, Labels, open_labels
+from pipeline.databases.koniq import KONIQ, KONIQ_SMALL
+from pipeline.databases.own import OWN, csv_labels, folder_labels, own_name
+from pipeline.databases.pcuid import PCUID
+from pipeline.databases.sample import SAMPLE
 from pipeline.databases.table import Database, Target
+from pipeline.databases.tree import Tree
 
 __all__ = [
     "DATABASES",
     "Database",
     "Known",
+    "Source",
     "Target",
     "aliases",
     "cache_name",
@@ -23,36 +28,46 @@ __all__ = [
     "locate",
 ]
 
+DATABASES: dict[str, Known] = {
+    "sample": SAMPLE,
+    "koniq": KONIQ,
+    "koniq-512x384": KONIQ_SMALL,
+    "pcuid": PCUID,
+}
+
 
 @dataclass(frozen=True)
-class Known:
-    """A database that we can read: its reader takes the root folder."""
+class Source:
+    """A database that was asked for: what reads it, and from where."""
 
-    read: Callable[[Path], Database]
-    summary: str
-    aliases: tuple[str, ...] = ()
-    embedded: bool = False  # built on first use instead of downloaded
+    name: str
+    known: Known
+    root: Path
+    labels: Callable[[Tree], Labels]
+
+    def __call__(self) -> Database:
+        """Read it."""
+        if self.known.build:
+            self.known.build(self.root)
+        tree = Tree(self.root)
+        return open_labels(self.name, self.known, tree, self.labels(tree))
 
 
-DATABASES: dict[str, Known] = {
-    "sample": Known(
-        read_sample,
-        "embedded smoke test: distorted photographs, scored by a metric and not by people",
-        embedded=True,
-    ),
-    "pcuid": Known(read_pcuid, "PCUID: 300 underwater photographs, MOS 0..100", ("pcuid300",)),
-}
+def plain(name: str) -> str:
+    """Return a name without case and punctuation: KonIQ-10k is koniq10k."""
+    return re.sub(r"[\s_-]", "", name.casefold())
 
 
 def known_name(db: str) -> str | None:
     """Return the table's name for what a user typed, or None."""
-    text = db.lower()
-    return next((n for n, known in DATABASES.items() if text in (n, *known.aliases)), None)
+    text = plain(db)
+    names = ((name, {plain(alias) for alias in aliases(name)}) for name in DATABASES)
+    return next((name for name, others in names if text and text in {plain(name), *others}), None)
 
 
 def aliases(name: str) -> tuple[str, ...]:
     """Return the other names of a database; none for a user's own."""
-    return DATABASES[name].aliases if name in DATABASES else ()
+    return (*DATABASES[name].aliases, DATABASES[name].title) if name in DATABASES else ()
 
 
 def cache_name(db: str) -> str:
@@ -61,7 +76,7 @@ def cache_name(db: str) -> str:
     return known_name(db) or (own_name(path.resolve()) if path.exists() else db)
 
 
-def locate(db: str, root: str | Path | None, data: Path) -> Callable[[], Database]:
+def locate(db: str, root: str | Path | None, data: Path) -> Source:
     """Find a database by name, a folder of pictures, or a CSV; return what reads it.
 
     Parameters
@@ -81,21 +96,30 @@ def locate(db: str, root: str | Path | None, data: Path) -> Callable[[], Databas
     name = known_name(db)
     if name:
         known = DATABASES[name]
-        folders = [data / alias for alias in (name, *known.aliases)]
-        folder = root or next((f for f in folders if f.is_dir()), folders[0])
-        if not folder.is_dir() and not known.embedded:
+        folder = root or _folder(data, name)
+        if not folder.is_dir() and not known.build:
             raise UsageError(
                 f"there is no folder {folder}: name the folder of {name} with --root, or put it "
-                f"at {folders[0]}"
+                f"at {data / name}" + (f"; {known.get}" if known.get else "")
             )
-        return partial(known.read, folder)
+        return Source(name, known, folder, known.labels)
     path = expand(db)
     if path.is_dir():
         if root:
             raise UsageError("--root goes with the name of a database or a CSV, not with a folder")
-        return partial(read_folder, path.resolve())
+        path = path.resolve()
+        return Source(own_name(path), OWN, path, folder_labels)
     if path.is_file():
-        return partial(read_csv, path.resolve(), root)
+        path = path.resolve()
+        return Source(own_name(path), OWN, root or path.parent, partial(csv_labels, path))
     if path.suffix or "/" in db:
         raise UsageError(f"--db {db}: there is no such folder or CSV file")
     raise unknown_name("database", db, DATABASES)
+
+
+def _folder(data: Path, name: str) -> Path:
+    """Return the folder of a database in the place of data: under its name, or another of it."""
+    names = [plain(one) for one in (name, *aliases(name))]
+    there = sorted(path for path in data.iterdir() if path.is_dir()) if data.is_dir() else []
+    found = [path for one in names for path in there if plain(path.name) == one]
+    return (found or [data / name])[0]

@@ -7,13 +7,14 @@ Pictures 17, 18 and 19 were not at hand when they were measured.
 """
 
 import re
-from pathlib import Path
 
 import pandas as pd
 
 from features.errors import InputError
-from pipeline.databases.own import picture_names
-from pipeline.databases.table import Database, Target, numbers
+from pipeline.databases.known import Known, Labels
+from pipeline.databases.sheets import integers, read_sheet
+from pipeline.databases.table import Target, numbers
+from pipeline.databases.tree import Tree
 
 # What features.duplicates finds: 32x32 grey thumbnails that correlate above .95, joined on.
 NEAR_DUPLICATES = (
@@ -27,56 +28,37 @@ NEAR_DUPLICATES = (
 )
 _FIRST = {number: group[0] for group in NEAR_DUPLICATES for number in group}
 _NUMBER = re.compile(r"(?P<number>\d+)\.jpe?g", re.IGNORECASE)
+_GET = "--root is the folder that holds MOS.xlsx and 300-1/ 300-2/ 300-3/"
 
 
-def read_pcuid(root: Path) -> Database:
-    """Return PCUID as it lies under `root`."""
-    labels = root / "MOS.xlsx"
-    if not labels.is_file():
-        raise InputError(
-            f"expected PCUID's label file {labels}, which is not there: --root is the folder that "
-            "holds MOS.xlsx and 300-1/ 300-2/ 300-3/"
-        )
-    try:
-        sheet = pd.read_excel(labels)
-    except Exception as error:  # a zip or XML error of the Excel reader, of many classes
-        raise InputError(f"{labels} cannot be read as an Excel file: {error}") from error
-    if not {"image_id", "MOS"} <= set(sheet.columns):
-        raise InputError(
-            f"{labels}: expected the columns image_id and MOS, found {[*sheet.columns]}"
-        )
-    names = _names_by_number(root)
-    ids = numbers(sheet["image_id"], sheet["image_id"].astype(str), "image_id", labels).astype(int)
-    expected = ids.map(lambda number: f"图片{number}.jpg")
+def read_pcuid(tree: Tree) -> Labels:
+    """Return PCUID's labels; pictures are found by their number."""
+    path = tree.label("MOS.xlsx", title="PCUID", get=_GET)
+    sheet = read_sheet(path, "image_id", "mos")
+    numbered = integers(sheet["image_id"], "image_id", path)
+    names = numbered.map(_published_name)
     table = pd.DataFrame(
-        {"name": ids.map(names), "mos": numbers(sheet["MOS"], expected, "MOS", labels)}
+        {
+            "name": names,
+            "file": numbered.map(_by_number(tree)).fillna(names),
+            "mos": numbers(sheet["mos"], names, "MOS", path),
+            # a group is called after its first picture, whether that lies on this disk or not
+            "group": numbered.map(lambda number: _published_name(_FIRST.get(number, number))),
+        }
     )
-    there = table["name"].notna()
-    # a group is called after its first picture, whether that lies on this disk or not
-    table["group"] = ids.map(lambda number: _published_name(_FIRST.get(number, number)))
-    table = table[there].reset_index(drop=True)
-    return Database(
-        "pcuid",
-        root,
-        table,
-        {"mos": Target(0, 100)},
-        "picture, near-duplicates joined",
-        tuple(expected[~there.to_numpy()]),
-        tuple(name for number, name in names.items() if number not in set(ids)),
-        labels=labels,
-    )
+    return Labels(table, (path,))
 
 
-def _names_by_number(root: Path) -> dict[int, str]:
+def _by_number(tree: Tree) -> dict[int, str]:
     names: dict[int, str] = {}
-    for name in picture_names(root):
+    for name in tree.pictures():
         match = _NUMBER.search(name)
         if match:
             number = int(match["number"])
             if number in names:
                 raise InputError(
-                    f"{root}: two pictures have the number {number}, {names[number]} and {name}; "
-                    "leave one of them"
+                    f"{tree.root}: two pictures have the number {number}, {names[number]} and "
+                    f"{name}; leave one of them"
                 )
             names[number] = name
     return names
@@ -84,3 +66,15 @@ def _names_by_number(root: Path) -> dict[int, str]:
 
 def _published_name(number: int) -> str:
     return f"300-{(number - 1) // 100 + 1}/图片{number}.jpg"
+
+
+PCUID = Known(
+    "PCUID",
+    "underwater photographs, scores from pair comparisons",
+    read_pcuid,
+    aliases=("pcuid300",),
+    n_pictures=300,
+    targets={"mos": Target(0, 100)},
+    group_by="picture, near-duplicates joined",
+    get=_GET,
+)

@@ -18,8 +18,10 @@ from PIL import Image
 from features.errors import InputError, UsageError
 from features.files import locked, read_json, write_atomic, write_json
 from features.progress import progress
-from pipeline.databases.own import picture_names, read_table
-from pipeline.databases.table import Database, Target, numbers
+from pipeline.databases.known import Known, Labels
+from pipeline.databases.sheets import read_table
+from pipeline.databases.table import Target, numbers
+from pipeline.databases.tree import Tree
 
 WIDTH, HEIGHT = 512, 384
 TYPES = (
@@ -56,31 +58,23 @@ Changes: cut, reduced in size, and distorted.
 """
 
 
-def read_sample(root: Path) -> Database:
-    """Return the sample, built under `root` if it is not there."""
+def build_sample(root: Path) -> None:
+    """Make the sample under `root` if it is not there."""
     if not _complete(root):
         _refuse_others(root)
         with locked(root.parent):
             if not _complete(root):  # another process may have built it meanwhile
                 _build(root)
-    labels = root / "scores.csv"
-    table = read_table(labels)
+
+
+def read_sample(tree: Tree) -> Labels:
+    """Return the sample's scores."""
+    path = tree.label("scores.csv", title="the sample")
+    table = read_table(path, "name", "mos", "group", "distortion", "level")
     for column in ("mos", "level"):
-        table[column] = numbers(table[column], table["name"], column, labels)
+        table[column] = numbers(table[column], table["name"], column, path)
     table["level"] = table["level"].astype(int)
-    there = set(picture_names(root))
-    present = table["name"].isin(there).to_numpy(bool)
-    return Database(
-        "sample",
-        root,
-        table[present].reset_index(drop=True),
-        {"mos": Target(0, 100)},
-        "photograph",
-        tuple(table["name"][~present]),
-        tuple(sorted(there - set(table["name"]))),
-        labels=labels,
-        note=NOTE,
-    )
+    return Labels(table, (path,))
 
 
 def photographs() -> dict[str, np.ndarray]:
@@ -200,3 +194,17 @@ def _refuse_others(root: Path) -> None:
 def _complete(root: Path) -> bool:
     marker = root / "sample.json"
     return marker.is_file() and read_json(marker).get("version") == VERSION
+
+
+SAMPLE = Known(
+    "sample",
+    "embedded smoke test: distorted photographs, scored by a metric and not by people",
+    read_sample,
+    n_pictures=480,
+    n_groups=8,
+    targets={"mos": Target(0, 100)},
+    group_by="photograph",
+    terms="public domain, CC0, CC BY 2.0: see its LICENCES.txt",
+    note=NOTE,
+    build=build_sample,
+)

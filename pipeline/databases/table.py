@@ -17,13 +17,14 @@ PICTURE_SUFFIXES = frozenset(
         *("tiff", "webp", "ppm", "pgm", "pnm", "jp2", "avif"),
     )
 )
-# Beside one column for each target; a database fills in those that it has.
-COLUMNS = ("mos_std", "group", "distortion", "level", "prompt", "split")
+# Beside one column for each target; a database fills in those that it has. A target's standard
+# deviation is TARGET_std.
+COLUMNS = ("group", "distortion", "level", "prompt", "split")
 
 
 @dataclass(frozen=True)
 class Target:
-    """One kind of score: its nominal range, and whether higher is better."""
+    """One kind of score: the range that it lies within, and whether higher is better."""
 
     low: float | None = None
     high: float | None = None
@@ -37,15 +38,17 @@ class Database:
     Attributes
     ----------
     name : the folder in the cache
-    root : the folder that the names of the pictures start from
-    table : one row a picture: `name` (path under root, /), the targets, and those of `COLUMNS`
-        that exist, `group` always
+    root : the folder that holds the pictures
+    table : one row a picture: `name`, the same on every disk; `image`, its path under root with /;
+        `row`, its number in the label file; the targets; those of `COLUMNS` that exist, `group`
+        always
     targets : column name -> what it means
     group_by : what a group is, in words
     missing : pictures that the labels name and the disk does not have
     unlabelled : pictures on the disk that no label names
-    labels : the label file
+    labels : the label files, the main one first
     note : what must be said wherever numbers of this database are shown
+    problems : a line for each thing that is wrong with labels or files, and can be lived with
     """
 
     name: str
@@ -55,8 +58,9 @@ class Database:
     group_by: str = "picture"
     missing: tuple[str, ...] = ()
     unlabelled: tuple[str, ...] = ()
-    labels: Path | None = None
+    labels: tuple[Path, ...] = ()
     note: str = ""
+    problems: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.table) == 0:
@@ -64,7 +68,7 @@ class Database:
             raise InputError(f"{self.name}: no picture found under {self.root}{missing}")
         names = self.table["name"]
         for name in names:
-            if "\0" in name or name.encode(errors="replace").decode() != name:
+            if "\0" in name or not _is_text(name):
                 raise InputError(
                     f"{self.name}: the picture name {name!r} is not plain UTF-8 text: rename it"
                 )
@@ -75,9 +79,14 @@ class Database:
                 "a name is how rows are joined, so leave one row for each"
             )
 
-    def path(self, name: str) -> Path:
-        """Return the file of a picture."""
-        return self.root / name
+    def paths(self) -> list[Path]:
+        """Return the file of each row's picture."""
+        column = "image" if "image" in self.table else "name"
+        return [self.root / image for image in self.table[column]]
+
+
+def _is_text(name: str) -> bool:
+    return name.isascii() or name.encode(errors="replace").decode() == name
 
 
 def numbers(values: pd.Series, names: pd.Series, column: str, where: Path) -> pd.Series:

@@ -1,0 +1,72 @@
+"""KonIQ-10k (Hosu, Lin, Sziranyi, Saupe, IEEE TIP 2020): 10,073 photographs as people took them.
+
+On disk: 1024x768/ID.jpg (or the reduced 512x384/ID.jpg), and one of two label files whose column
+MOS means different things: in koniq10k_scores_and_distributions.csv it is the mean of ratings 1 to
+5, in koniq10k_distributions_sets.csv the z-score spread over 0..100. SD is on 1 to 5 in both. Here
+`mos` is always 0..100 and `mos_ratings` 1 to 5; the official split is in the second file alone.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import pandas as pd
+
+from pipeline.databases.known import Known, Labels
+from pipeline.databases.sheets import read_table
+from pipeline.databases.table import Target, numbers
+from pipeline.databases.tree import Tree
+
+_SETS = "koniq10k_distributions_sets.csv"
+_SCORES = "koniq10k_scores_and_distributions.csv"
+_GET = (
+    "download koniq10k_1024x768.zip and koniq10k_scores_and_distributions.zip from the page; "
+    f"{_SETS}, with the official split, is in the repository subpic/koniq"
+)
+_SIDES = {"training": "train", "validation": "val", "test": "test"}
+_RATINGS = range(1, 6)
+
+
+def read_koniq(tree: Tree, size: str) -> Labels:
+    """Return the labels of KonIQ-10k.
+
+    Parameters
+    ----------
+    size : the folder of the pictures
+    """
+    path = tree.label(_SETS, _SCORES, title="KonIQ-10k", get=_GET)
+    counts = [f"c{rating}" for rating in _RATINGS]
+    raw = read_table(path, "image_name", "mos", "sd", *counts)
+    name = raw["image_name"]
+    table = pd.DataFrame({"name": name})
+    if "mos_zscore" in raw:
+        table["mos"] = numbers(raw["mos_zscore"], name, "MOS_zscore", path)
+        table["mos_ratings"] = numbers(raw["mos"], name, "MOS", path)
+    else:
+        table["mos"] = numbers(raw["mos"], name, "MOS", path)
+        shares = [numbers(raw[column], name, column, path) for column in counts]
+        total = sum(shares)
+        table["mos_ratings"] = sum(r * s for r, s in zip(_RATINGS, shares, strict=True)) / total
+    table["mos_ratings_std"] = numbers(raw["sd"], name, "SD", path)
+    if "set" in raw:
+        table["split"] = raw["set"].str.lower().map(_SIDES).fillna("")
+    return Labels(table, (path,), folders=(size,))
+
+
+KONIQ = Known(
+    "KonIQ-10k",
+    "photographs from Flickr, as people took them",
+    partial(read_koniq, size="1024x768"),
+    aliases=("koniq10k",),
+    n_pictures=10073,
+    targets={"mos": Target(0, 100), "mos_ratings": Target(1, 5)},
+    split={"train": 7058, "val": 1000, "test": 2015},
+    page="https://database.mmsp-kn.de/koniq-10k-database.html",
+    get=_GET,
+)
+# The same photographs at half the size: other numbers, so another database.
+KONIQ_SMALL = replace(
+    KONIQ,
+    title="KonIQ-10k at 512x384",
+    labels=partial(read_koniq, size="512x384"),
+    aliases=("koniq10k-512x384",),
+)
