@@ -1,46 +1,105 @@
 """Near-duplicates: pictures so alike that they must not stand on both sides of a fold.
 
-Pictures are compared as 32x32 grey thumbnails; two whose pixels correlate above .95 are joined, and
-joining is carried on: a series of shots of one scene is one group.
+Candidates are pairs whose perceptual hashes (pHash of the package ImageHash, 64 bits) differ in at
+most 16 bits; those of them are duplicates whose 32x32 grey thumbnails correlate above .95. Turned,
+mirrored or strongly cut copies are not found.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from features.decode import open_picture
 
 SIDE = 32
 CORRELATION = 0.95
+MAX_BITS = 16  # of 64; unrelated pictures differ in 32 on the average
+_BLOCK = 2048  # hashes compared at a time with as many others: 16 MB
 
 
 def thumbnail(path: Path) -> np.ndarray | None:
-    """Return a (32, 32) grey thumbnail in float, or None for a file that gives no picture."""
+    """Return a (32, 32) grey thumbnail in uint8, or None for a file that gives no picture."""
     try:
         with open_picture(path.read_bytes()) as picture:
             picture.draft("L", (8 * SIDE, 8 * SIDE))  # a JPEG is decoded at a fraction of its size
-            small = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
-            return np.asarray(small, float)
+            return np.asarray(picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
     except Exception:  # what the picture holds is the extraction's business to report
         return None
 
 
-def duplicate_groups(paths: Sequence[Path], correlation: float = CORRELATION) -> np.ndarray:
-    """Return (n,) group numbers, 0 upwards in order of first appearance; alone is a group too."""
+def near_duplicates(
+    paths: Sequence[Path], on_picture: Callable[[], object] = lambda: None
+) -> np.ndarray:
+    """Return the pairs of near-duplicates among some pictures.
+
+    Parameters
+    ----------
+    on_picture : called after each picture that was read
+
+    Returns
+    -------
+    pairs : (m, 2) indices into `paths`, the smaller first, sorted
+    """
+    import imagehash  # brings its own packages, which a cache is read without
+
+    small = np.zeros((len(paths), SIDE * SIDE), np.uint8)
+    signs = np.zeros((len(paths), 64), np.float32)  # +1 and -1; zeros, for no picture, match none
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        thumbnails = list(pool.map(thumbnail, paths))
-    flat = np.zeros((len(paths), SIDE * SIDE))
-    for index, small in enumerate(thumbnails):
-        if small is not None:
-            flat[index] = small.ravel() - small.mean()
-    length = np.linalg.norm(flat, axis=1, keepdims=True)
-    flat /= np.where(length > 0, length, 1)  # a flat picture correlates with none
-    _, labels = connected_components(flat @ flat.T > correlation, directed=False)
+        for start in range(0, len(paths), _BLOCK):
+            for index, found in enumerate(pool.map(thumbnail, paths[start : start + _BLOCK])):
+                if found is not None:
+                    bits = imagehash.phash(Image.fromarray(found)).hash.ravel()
+                    small[start + index], signs[start + index] = (
+                        found.ravel(),
+                        np.where(bits, 1, -1),
+                    )
+                on_picture()
+    pairs = [np.empty((0, 2), int)]
+    for top in range(0, len(paths), _BLOCK):
+        for left in range(top, len(paths), _BLOCK):
+            alike = signs[top : top + _BLOCK] @ signs[left : left + _BLOCK].T
+            rows, columns = np.nonzero(alike >= 64 - 2 * MAX_BITS)
+            found = np.stack([rows + top, columns + left], axis=1)
+            found = found[found[:, 0] < found[:, 1]]
+            pairs += [
+                part[_correlations(small, part) > CORRELATION]
+                for part in np.split(found, range(_BLOCK, len(found), _BLOCK))
+            ]
+    return np.unique(np.concatenate(pairs), axis=0)
+
+
+def _correlations(small: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Return (m,) correlations of pairs of thumbnails; 0 for a flat one."""
+    one, other = (small[pairs[:, side]].astype(float) for side in (0, 1))
+    one -= one.mean(axis=1, keepdims=True)
+    other -= other.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return (one * other).sum(axis=1) / np.where(lengths > 0, lengths, 1)
+
+
+def joined(groups: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Join the groups that share near-duplicates, and carry joining on.
+
+    Parameters
+    ----------
+    groups : (n,) what each picture belongs to
+    pairs : (m, 2) indices of near-duplicates
+
+    Returns
+    -------
+    numbers : (n,) group numbers, 0 upwards in order of first appearance
+    """
+    names, members = np.unique(groups, return_inverse=True)
+    ones = np.ones(len(pairs), bool)
+    links = coo_array((ones, (members[pairs[:, 0]], members[pairs[:, 1]])), (len(names),) * 2)
+    _, labels = connected_components(links, directed=False)
+    labels = labels[members]
     _, first = np.unique(labels, return_index=True)
     order = np.argsort(np.argsort(first))
     return order[labels]

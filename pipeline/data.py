@@ -11,6 +11,7 @@ from features import load as load_embeddings
 from features.errors import InputError
 from features.places import place
 from pipeline.databases import cache_name
+from pipeline.grouping import regrouped
 from pipeline.sizes import read_sizes
 from pipeline.tables import CachedTable, read_cached_table
 
@@ -55,6 +56,7 @@ def load_targets(
     key: str | Sequence[str] = (),
     use_augmented: bool = False,
     augment_seed: int = 0,
+    group_by: str | None = None,
 ) -> list[Data]:
     """Load some targets of the same pictures, `all` for all; see `load`."""
     chosen = list(dict.fromkeys(targets or ())) or [None]
@@ -62,6 +64,7 @@ def load_targets(
         *(db, features, None if chosen == ["all"] else chosen[0], cache, key),
         use_augmented=use_augmented,
         augment_seed=augment_seed,
+        group_by=group_by,
     )
     database = first.database
     names = list(database.targets) if chosen == ["all"] else map(database.target, chosen)
@@ -77,6 +80,7 @@ def load(
     key: str | Sequence[str] = (),
     use_augmented: bool = False,
     augment_seed: int = 0,
+    group_by: str | None = None,
 ) -> Data:
     """Load a cached database for fitting or for a notebook.
 
@@ -87,6 +91,7 @@ def load(
     target : column of scores; the first one when not given
     cache, key : as in `features.load`
     use_augmented : load the distorted versions, too, that `augment_seed` drew
+    group_by : see `pipeline.grouping.regrouped`
 
     Raises
     ------
@@ -95,7 +100,7 @@ def load(
     """
     root = place("cache", cache)
     name = cache_name(db)
-    database = read_cached_table(root, name, db)
+    database = regrouped(read_cached_table(root, name, db), group_by, root / name)
     target = database.target(target)
     embeddings = load_embeddings(name, features, root, key)
     table = database.table.set_index("name")

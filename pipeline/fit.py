@@ -11,12 +11,13 @@ from pathlib import Path
 from features.cache.load import cached_sets
 from features.errors import InputError, UsageError, unknown_name
 from features.names import canonical
-from features.places import place
+from features.places import expand, place
 from features.progress import progress
 from pipeline import cli
 from pipeline.data import Data, load_targets
 from pipeline.databases import cache_name
 from pipeline.fitting import fit_runs, n_trials
+from pipeline.given import read_splits
 from pipeline.protocols import PROTOCOLS
 from pipeline.results import result_table
 from pipeline.settings import How, Where
@@ -33,6 +34,8 @@ EXAMPLES = """\
   python -m pipeline.fit --db my.csv --features nss --use-augmented
   python -m pipeline.fit --db agiqa-3k --target all --regressor svr --objective srcc+plcc
   python -m pipeline.fit --db koniq --protocol official
+  python -m pipeline.fit --db koniq --splits splits.csv
+  python -m pipeline.fit --db uhd-iqa --group-by photographer
   python -m pipeline.fit --storage postgresql://me@server/studies     on several hosts at once
 """
 
@@ -46,6 +49,8 @@ def run_fit(
     key: list[str] | None = None,
     use_augmented: bool = False,
     augment_seed: int = 0,
+    splits: str | None = None,
+    group_by: str | None = None,
     how: How = How(),
     where: Where = Where(),
 ) -> tuple[list[tuple[Path, dict]], list[str]]:
@@ -54,6 +59,8 @@ def run_fit(
     Parameters
     ----------
     target : columns of scores; the database's first when not given, all for `all`
+    splits : file or folder of splits that take the place of the protocol's
+    group_by : another column to group by, or `duplicates`
 
     Returns
     -------
@@ -68,6 +75,8 @@ def run_fit(
     ):
         if name not in known:
             raise unknown_name(kind, name, known)
+    if splits and how.protocol not in ("nested", "given"):
+        raise UsageError(f"--splits takes the place of --protocol {how.protocol}: give one of them")
     cache_place, runs_place = place("cache", cache), place("runs", runs)
     chosen = [canonical(name) for name in features or []]
     results, problems = [], []
@@ -78,17 +87,29 @@ def run_fit(
                     *(name, feature_set, target, cache_place, key or ()),
                     use_augmented=use_augmented,
                     augment_seed=augment_seed,
+                    group_by=group_by,
                 )
                 _report(data, feature_set)
+                given, how_here = _given(splits, data[0], how)
                 label = f"fit {data[0].database.name} {feature_set} {how.regressor}"
-                with progress(n_trials(how) * len(data), label, "trial") as bar:
+                with progress(n_trials(how_here) * len(data), label, "trial") as bar:
                     told = replace(where, on_trial=bar.update)
-                    results += fit_runs(data, feature_set, runs_place, how, told)
+                    results += fit_runs(data, feature_set, runs_place, how_here, told, given)
             except (InputError, DataError) as error:
                 if isinstance(error, UsageError) or (db and features):
                     raise
                 problems.append(f"{name} {feature_set}: {error}")
     return results, problems
+
+
+def _given(path: str | None, data: Data, how: How) -> tuple[list | None, How]:
+    """Return the folds of a file of splits, and how a run with them is made; None without one."""
+    if path is None:
+        return None, how
+    given = read_splits(expand(path), data.database)
+    for warning in given.warnings:
+        cli.say(f"warning: {warning}")
+    return given.folds, replace(how, protocol="given", folds=len(given.folds) - 1)
 
 
 def _with_scores(cache: Path) -> list[str]:
@@ -205,6 +226,18 @@ def main(argv: list[str] | None = None) -> int:
         default=0,
         metavar="SEED",
         help="the --seed that extract --augment was given (default %(default)s)",
+    )
+    add(
+        "--splits",
+        metavar="FILE",
+        help="splits instead of drawn ones: a CSV such as a run's splits.csv, or NumPy arrays of "
+        "row numbers (train, test, perhaps val) in an .npz or a folder",
+    )
+    add(
+        "--group-by",
+        metavar="COLUMN",
+        help="another column of the database to group by, such as photographer, or `duplicates` to "
+        "join groups that share near-duplicate pictures",
     )
     add("--json", action="store_true", help="print the results as JSON")
     cli.add_places(options, "cache", "runs")

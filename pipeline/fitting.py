@@ -42,25 +42,36 @@ def fit_run(
 
 
 def fit_runs(
-    data: Sequence[Data], features: str, runs: Path, how: How, where: Where
+    data: Sequence[Data],
+    features: str,
+    runs: Path,
+    how: How,
+    where: Where,
+    given: Sequence[splits.Fold] | None = None,
 ) -> list[tuple[Path, dict]]:
     """Fit and judge some targets of the same pictures, or return the results that are there.
+
+    Parameters
+    ----------
+    given : the folds of the protocol `given`, and `final`
 
     Returns
     -------
     folder, result : of each run its folder, and what its result.json holds
     """
-    settings = [settings_of(one, features, how) for one in data]
+    folds = given or PROTOCOLS[how.protocol].folds(data[0].database.table, how.folds)
+    settings = [settings_of(one, features, how, given) for one in data]
     folders = [run_folder(runs, one) for one in settings]
     left = [k for k, folder in enumerate(folders) if not (folder / "result.json").is_file()]
     for k in left:
         write_json(folders[k] / "settings.json", settings[k])
     if left:
-        found = _judge([data[k] for k in left], [folders[k] for k in left], runs, how, where)
+        places = [folders[k] for k in left]
+        found = _judge([data[k] for k in left], places, runs, folds, how, where)
         for k, judged in zip(left, found, strict=True):
             with locked(folders[k]):  # another process may have come first
                 if not (folders[k] / "result.json").is_file():
-                    result = _write(data[k], settings[k], folders[k], judged)
+                    result = _write(data[k], settings[k], folders[k], folds, judged)
                     # written last: a run that has a result is whole
                     write_json(folders[k] / "result.json", result)
     for folder in folders:
@@ -74,11 +85,15 @@ def fit_runs(
 
 
 def _judge(
-    data: Sequence[Data], folders: Sequence[Path], runs: Path, how: How, where: Where
+    data: Sequence[Data],
+    folders: Sequence[Path],
+    runs: Path,
+    folds: Sequence[splits.Fold],
+    how: How,
+    where: Where,
 ) -> list[dict[str, Judged]]:
     """Tune and judge every fold of every target: of each target, name of the fold -> judged."""
     protocol, first = PROTOCOLS[how.protocol], data[0]
-    folds = protocol.folds(first.database.table, how.folds)
     regressor = REGRESSORS[how.regressor]
     need = regressor.memory(*first.X.shape, len(first.columns))
     processes = n_processes(where.jobs, len(folds) * len(data), how.trials, need)
@@ -146,10 +161,15 @@ def n_trials(how: How) -> int:
     return how.trials * {"official": 2, "shared-alpha": 2}.get(how.protocol, how.folds + 1)
 
 
-def _write(data: Data, settings: dict, folder: Path, judged: dict[str, Judged]) -> dict:
+def _write(
+    data: Data,
+    settings: dict,
+    folder: Path,
+    folds: Sequence[splits.Fold],
+    judged: dict[str, Judged],
+) -> dict:
     """Write all files of a run but result.json, and return what belongs into it."""
     table = data.database.table
-    folds = PROTOCOLS[settings["protocol"]].folds(table, settings["folds"])
     rows = {fold.name: splits.rows_of(data.names, fold.test) for fold in folds if fold.test}
     records = [
         fold_record(fold, *_sizes(data, fold), judged[fold.name]) for fold in folds if fold.test
@@ -163,7 +183,8 @@ def _write(data: Data, settings: dict, folder: Path, judged: dict[str, Judged]) 
     tested = [
         (data.y[test], judged[name].predictions, data.group[test]) for name, test in rows.items()
     ]
-    result = summary(data, settings, records, tested, final, index)
+    crossing = max(splits.crossing(fold, table) for fold in folds)
+    result = summary(data, settings, records, tested, final, index, crossing)
     parts = list(row_folds(data.names, folds))
     result["size_baseline"] = size_baseline(data.sizes, data.y, parts, data.group, index)
     if "distortion" in table:

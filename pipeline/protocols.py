@@ -7,14 +7,14 @@ are marked as optimistic wherever they are shown.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
-from pipeline.splits import Fold, draw_folds, draw_parts, fold_of
+from pipeline.splits import Fold, draw_folds, draw_parts, fold_of_parts
 from regressors.errors import DataError
 
-_SIDES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
-_SIDES["test"] = _SIDES["testing"] = "test"
+# What people write for the parts of a split.
+SIDES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
+SIDES["test"] = SIDES["testing"] = "test"
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,9 @@ class Protocol:
 def official_fold(table: pd.DataFrame, n_folds: int) -> list[Fold]:
     """Return the database's own split, tuned on its validation part where it has one, and `final`.
 
+    Pictures without a side are in no part. Where only training and validation parts have scores,
+    the validation part is the test part.
+
     Raises
     ------
     DataError
@@ -47,21 +50,25 @@ def official_fold(table: pd.DataFrame, n_folds: int) -> list[Fold]:
     sides = table.get("split", pd.Series("", index=table.index)).astype(str).str.strip().str.lower()
     if not sides.any():
         raise DataError("--protocol official: this database has no split; use --protocol nested")
-    without = table["name"][~sides.isin(list(_SIDES))]
-    if len(without):
+    odd = table["name"][~sides.isin([*SIDES, ""])]
+    if len(odd):
         raise DataError(
-            f"--protocol official needs train, val or test for every picture: {len(without)} have "
-            f"another or none, the first is {without.iloc[0]} ({sides[without.index[0]]!r})"
+            f"--protocol official needs train, val or test (or nothing) for a picture: {len(odd)} "
+            f"have another, the first is {odd.iloc[0]} ({sides[odd.index[0]]!r})"
         )
-    sides = sides.map(_SIDES)
+    sides = sides.map(SIDES)
     parts = {side: frozenset(table["name"][sides == side]) for side in ("train", "val", "test")}
+    if not parts["test"]:
+        parts |= {"test": parts["val"], "val": frozenset()}
     if not parts["train"] or not parts["test"]:
-        raise DataError("--protocol official needs pictures in train and in test")
-    rows = table[sides != "test"].sort_values("name", kind="stable")
-    fold = fold_of("official", 0, rows, np.arange(len(rows)), np.array([], int))
-    inner = ((parts["train"], parts["val"]),) if parts["val"] else fold.inner
-    final = draw_folds(table, 0)[-1]
-    return [replace(fold, test=parts["test"], inner=inner), final]
+        raise DataError("--protocol official needs pictures in train, and in test or val")
+    fold = fold_of_parts("official", 0, table, parts["train"], parts["val"], parts["test"])
+    return [fold, draw_folds(table, 0)[-1]]
+
+
+def no_folds(table: pd.DataFrame, n_folds: int) -> list[Fold]:
+    """Say that splits must be given: `pipeline.given` reads them."""
+    raise DataError("--protocol given needs the splits: --splits FILE")
 
 
 def folds_tuned_on_test(table: pd.DataFrame, n_folds: int) -> list[Fold]:
@@ -76,6 +83,10 @@ PROTOCOLS = {
     ),
     "official": Protocol(
         official_fold, "the database's own split, hyper-parameters tuned on its validation part"
+    ),
+    "given": Protocol(
+        no_folds,
+        "{n} splits that were given, hyper-parameters tuned inside each",
     ),
     "kfold": Protocol(
         draw_parts,

@@ -1,13 +1,13 @@
 """What decides the numbers of a run, and what only how long it takes."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from pipeline.data import Data
-from pipeline.splits import N_FOLDS
+from pipeline.splits import N_FOLDS, Fold
 
 # Raised whenever our code changes a number of a run; part of its settings.
 VERSION = 3
@@ -44,8 +44,13 @@ class Where:
     on_trial: Callable[[int], None] = lambda count: None
 
 
-def settings_of(data: Data, features: str, how: How) -> dict:
-    """Return all that decides the numbers of a run, the data themselves included."""
+def settings_of(data: Data, features: str, how: How, given: Sequence[Fold] | None = None) -> dict:
+    """Return all that decides the numbers of a run, the data themselves included.
+
+    Parameters
+    ----------
+    given : the folds, where they were not drawn
+    """
     content = hashlib.sha256(np.ascontiguousarray(data.X))
     table = data.database.table.sort_values("name", kind="stable")
     official = ("split",) if how.protocol == "official" and "split" in table else ()
@@ -67,7 +72,16 @@ def settings_of(data: Data, features: str, how: How) -> dict:
         "sizes_sha256": _sizes_sha256(data),
         "version": VERSION,
         **_augmented(data),
+        **({"splits_sha256": _folds_sha256(given)} if given else {}),
     }
+
+
+def _folds_sha256(folds: Sequence[Fold]) -> str:
+    content = hashlib.sha256()
+    for fold in folds:
+        for part in (fold.train, fold.test, *(part for pair in fold.inner for part in pair)):
+            content.update("\0".join([fold.name, *sorted(part), ""]).encode())
+    return content.hexdigest()
 
 
 def _sizes_sha256(data: Data) -> str:

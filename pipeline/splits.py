@@ -3,7 +3,7 @@
 A picture that gives no embedding leaves its fold; the others stay where they are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -76,17 +76,39 @@ def fold_of(name: str, seed: int, table: pd.DataFrame, train: np.ndarray, test: 
     )
 
 
+def fold_of_parts(
+    name: str,
+    seed: int,
+    table: pd.DataFrame,
+    train: frozenset[str],
+    validation: frozenset[str],
+    test: frozenset[str],
+) -> Fold:
+    """Return a fold whose parts are given; without a validation part it has inner folds."""
+    rows = table[table["name"].isin(train | validation)].sort_values("name", kind="stable")
+    fold = fold_of(name, seed, rows, np.arange(len(rows)), np.array([], int))
+    inner = ((train, validation),) if validation else fold.inner
+    return replace(fold, test=test, inner=inner)
+
+
+def crossing(fold: Fold, table: pd.DataFrame) -> int:
+    """Return how many groups of a fold's test part train, too."""
+    groups = [set(table["group"][table["name"].isin(part)]) for part in (fold.train, fold.test)]
+    return len(groups[0] & groups[1])
+
+
 def rows_of(names: list[str], chosen: frozenset[str]) -> np.ndarray:
     """Return the indices into `names` of those that are chosen, in the order of `names`."""
     return np.array([row for row, name in enumerate(names) if name in chosen], dtype=int)
 
 
 def as_table(table: pd.DataFrame, folds: list[Fold]) -> pd.DataFrame:
-    """Return splits.csv: name, group, and for each fold train, test, or an official part's val."""
+    """Return splits.csv: name, group, and for each fold train, test, val of given parts, or ""."""
     result = table[["name", "group"]].sort_values("name", kind="stable").reset_index(drop=True)
     for fold in folds:
         if fold.test:
-            result[fold.name] = np.where(result["name"].isin(fold.test), "test", "train")
+            result[fold.name] = np.where(result["name"].isin(fold.train), "train", "")
+            result.loc[result["name"].isin(fold.test), fold.name] = "test"
             if len(fold.inner) == 1:
                 validation = fold.inner[0][1] - fold.test
                 result.loc[result["name"].isin(validation), fold.name] = "val"

@@ -1,7 +1,6 @@
 """What a run says: result.json."""
 
 import math
-from collections import Counter
 
 import numpy as np
 
@@ -63,6 +62,7 @@ def summary(
     judged: list[tuple],
     final: Judged,
     index: dict[str, int],
+    crossing: int,
 ) -> dict:
     """Return result.json.
 
@@ -71,6 +71,7 @@ def summary(
     folds : a `fold_record` of each
     judged : of each fold (scores, predictions, group names) of its test part
     index : group -> its number in the draws of intervals
+    crossing : the most groups that a fold has in its training and in its test part
     """
     protocol = PROTOCOLS[settings["protocol"]]
     numbered = [(mos, found, [index[name] for name in names]) for mos, found, names in judged]
@@ -103,7 +104,7 @@ def summary(
         "seed": settings["seed"],
         "trials": settings["trials"],
         "objective": settings["objective"],
-        "groups_on_both_sides": _crossing(data, folds, judged),
+        "groups_on_both_sides": crossing,
         "augmented": settings.get("augmented", 0),
         "keys": data.keys,
         "seen_by": _seen_by(settings),
@@ -113,15 +114,6 @@ def summary(
         "note": data.database.note,
         "versions": provenance(),
     }
-
-
-def _crossing(data: Data, folds: list[dict], judged: list[tuple]) -> int:
-    """Return how many groups of an official split's test part stand in its training part, too."""
-    if len(folds) > 1 or folds[0]["fold"] != "official":
-        return 0
-    counts = Counter(data.group)
-    tested = Counter(judged[0][2])
-    return sum(counts[group] > number for group, number in tested.items())
 
 
 def _seen_by(settings: dict) -> list[str]:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from conftest import write_csv, write_pictures
 
-from features.duplicates import duplicate_groups
+from features.duplicates import joined, near_duplicates
 from features.errors import InputError, UsageError
 from pipeline.databases import DATABASES, known_name, locate
 from pipeline.databases.table import Database, under
@@ -153,9 +153,11 @@ def test_pcuid_root_without_labels(tmp_path):
 def test_pcuid_groups_are_those_that_are_measured(shared):
     """The groups written down are what the thumbnails say."""
     database = open_database("pcuid", shared / "data" / "pcuid", shared)
-    measured = duplicate_groups([*database.paths()])
-    pairs = database.table["group"] + "/" + measured.astype(str)
-    assert pairs.nunique() == database.table["group"].nunique() == len(set(measured))
+    pairs = near_duplicates(database.paths())
+    assert len(pairs) == 26
+    measured = joined(database.table["name"].to_numpy(str), pairs)
+    both = database.table["group"] + "/" + measured.astype(str)
+    assert both.nunique() == database.table["group"].nunique() == len(set(measured))
 
 
 def test_a_corrupt_picture_moves_no_fold_of_pcuid(shared, tmp_path):
@@ -176,7 +178,8 @@ def test_pcuid_as_downloaded(shared):
     assert database.missing == tuple(f"300-1/图片{n}.jpg" for n in (17, 18, 19))
     assert database.table["group"].nunique() == 280
     assert database.table.groupby("group").size().max() == 9
-    labels = pd.read_excel(shared / "data" / "pcuid" / "MOS.xlsx").set_index("image_id")["MOS"]
+    path = shared / "data" / "pcuid" / "MOS.xlsx"
+    labels = pd.read_excel(path, engine="openpyxl").set_index("image_id")["MOS"]
     first = database.table.set_index("name")["mos"]["300-1/图片1.jpg"]
     assert first == labels[1]
     assert database.table["mos"].between(0, 100).all()

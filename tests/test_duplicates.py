@@ -5,7 +5,14 @@ import pytest
 from conftest import picture
 from PIL import Image
 
-from features.duplicates import duplicate_groups, thumbnail
+from features.duplicates import joined, near_duplicates, thumbnail
+
+pytest.importorskip("imagehash")
+
+
+def duplicate_groups(paths) -> np.ndarray:
+    """The groups of pictures that are each their own."""
+    return joined(np.arange(len(paths)), near_duplicates(paths))
 
 
 def photograph(seed: int) -> Image.Image:
@@ -77,6 +84,30 @@ def test_what_gives_no_thumbnail_is_alone(tmp_path):
 def test_no_pictures():
     """Nothing has no groups."""
     assert duplicate_groups([]).tolist() == []
+
+
+def test_pairs_are_those_of_every_comparison(tmp_path, monkeypatch):
+    """Block by block, in any size of blocks, the pairs are those that NumPy's correlation gives."""
+    rng = np.random.default_rng(0)
+    paths = []
+    for index in range(30):
+        base = np.asarray(photograph(index % 10), float)
+        noisy = np.clip(base + rng.normal(0, 15 + 10 * (index // 10), base.shape), 0, 255)
+        paths.append(tmp_path / f"{index}.png")
+        Image.fromarray(noisy.astype(np.uint8)).save(paths[-1])
+    all_pairs = np.corrcoef([thumbnail(path).ravel() for path in paths]) > 0.95
+    expected = np.argwhere(np.triu(all_pairs, 1))
+    assert len(expected) == 30
+    for block in (2048, 7):
+        monkeypatch.setattr("features.duplicates._BLOCK", block)
+        np.testing.assert_array_equal(near_duplicates(paths), expected)
+
+
+def test_groups_that_share_a_duplicate_are_joined():
+    """What was together stays together; two groups join by one pair; numbers count from 0."""
+    groups = np.array(["b", "a", "a", "c", "d", "b"])
+    assert joined(groups, np.empty((0, 2), int)).tolist() == [0, 1, 1, 2, 3, 0]
+    assert joined(groups, np.array([[2, 3], [0, 4]])).tolist() == [0, 1, 1, 1, 0, 0]
 
 
 def test_thumbnail_is_the_mean_of_its_area(tmp_path):

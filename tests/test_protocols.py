@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from test_fitting import data
 
-from pipeline.fitting import fit_run, n_trials
+from pipeline.fitting import fit_run, fit_runs, n_trials
 from pipeline.protocols import PROTOCOLS, official_fold
 from pipeline.results import result_table
 from pipeline.settings import How, Where
+from pipeline.splits import draw_folds
 from regressors import REGRESSORS
 from regressors.errors import DataError
 
@@ -29,7 +30,8 @@ SIDES = np.repeat(["train", "val", "test"], [36, 12, 12])
 def test_every_protocol_makes_a_run(tmp_path, name):
     """Each gives predictions of every test row and a head; the optimistic ones are marked."""
     how = How(trials=4, protocol=name, folds=4)
-    folder, result = fit_run(with_split(SIDES), "nss", tmp_path, how)
+    given = draw_folds(data().database.table, 4) if name == "given" else None
+    [(folder, result)] = fit_runs([with_split(SIDES)], "nss", tmp_path, how, Where(), given)
     assert len(result["folds"]) == (1 if name == "official" else 4)
     predictions = pd.read_csv(folder / "predictions.csv")
     assert len(predictions) == sum(fold["n_test"] for fold in result["folds"])
@@ -42,7 +44,8 @@ def test_every_protocol_makes_a_run(tmp_path, name):
     # what an unnamed run means is never an optimistic one
     assert (folder.parent / "latest").exists() != optimistic
     again = []
-    fit_run(with_split(SIDES), "nss", tmp_path, how, Where(on_trial=again.append))
+    where = Where(on_trial=again.append)
+    assert fit_runs([with_split(SIDES)], "nss", tmp_path, how, where, given) == [(folder, result)]
     assert again == []
 
 
@@ -51,7 +54,9 @@ def test_progress_knows_the_number_of_trials(tmp_path, name):
     """As many trials are told as were promised."""
     told = []
     how = How(trials=3, protocol=name, folds=3)
-    fit_run(with_split(SIDES), "nss", tmp_path, how, Where(on_trial=told.append))
+    given = draw_folds(data().database.table, 3) if name == "given" else None
+    where = Where(on_trial=told.append)
+    fit_runs([with_split(SIDES)], "nss", tmp_path, how, where, given)
     assert sum(told) == n_trials(how)
 
 
@@ -88,15 +93,35 @@ def test_official_without_validation_part_tunes_on_inner_folds():
     ("values", "message"),
     [
         ("", "has no split"),
-        ("tarin", r"60 have another or none, the first is p000.png \('tarin'\)"),
-        (["train", ""] * 30, r"30 have another or none, the first is p001.png \(''\)"),
-        ("train", "in train and in test"),
+        ("tarin", r"60 have another, the first is p000.png \('tarin'\)"),
+        (["train", ""] * 30, "in train, and in test or val"),
+        ("train", "in train, and in test or val"),
     ],
 )
 def test_official_needs_a_split(values, message):
     """A database without one, or with other words, is one line."""
     with pytest.raises(DataError, match=message):
         official_fold(with_split(values).database.table, 10)
+
+
+def test_pictures_in_no_part_leave_the_official_split(tmp_path):
+    """They are in no part and in no count; only the final head takes them in."""
+    values = SIDES.copy()
+    values[:3] = ""
+    folder, result = fit_run(
+        with_split(values), "nss", tmp_path, How(trials=3, protocol="official")
+    )
+    assert result["folds"][0]["n_train"] == 45 and result["folds"][0]["n_test"] == 12
+    splits = pd.read_csv(folder / "splits.csv", keep_default_na=False)
+    assert splits["official"].tolist() == values.tolist()
+
+
+def test_a_validation_part_is_the_test_part_where_there_is_no_other():
+    """As of a challenge that keeps its test scores; the training part then has inner folds."""
+    table = with_split(np.repeat(["train", "val"], [48, 12])).database.table
+    fold, _ = official_fold(table, 10)
+    assert fold.test == set(table["name"][48:]) and fold.train == set(table["name"][:48])
+    assert len(fold.inner) == 5
 
 
 def test_a_group_on_both_sides_of_the_official_split_is_said(tmp_path):
