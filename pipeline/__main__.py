@@ -1,6 +1,7 @@
 """`python -m pipeline`: the commands."""
 
 COMMANDS = {
+    "databases": "what is known of each database; check what lies on this disk",
     "extract": "pictures of a database, folder or CSV to the cache of embeddings",
     "fit": "tune and judge heads on cached embeddings, over ten folds",
     "compare": "paired difference of two runs, with its interval",

@@ -85,10 +85,11 @@ def fold_of_parts(
     test: frozenset[str],
 ) -> Fold:
     """Return a fold whose parts are given; without a validation part it has inner folds."""
-    rows = table[table["name"].isin(train | validation)].sort_values("name", kind="stable")
+    if validation:
+        return Fold(name, seed, train | validation, test, ((train, validation),))
+    rows = table[table["name"].isin(train)].sort_values("name", kind="stable")
     fold = fold_of(name, seed, rows, np.arange(len(rows)), np.array([], int))
-    inner = ((train, validation),) if validation else fold.inner
-    return replace(fold, test=test, inner=inner)
+    return replace(fold, test=test)
 
 
 def crossing(fold: Fold, table: pd.DataFrame) -> int:

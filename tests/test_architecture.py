@@ -95,7 +95,9 @@ def test_readme_commands_parse():
     assert len(lines) >= 5
     for line in lines:
         _, _, module, *arguments = shlex.split(line)
-        source = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text(encoding="utf-8")
+        place = ROOT / module.replace(".", "/")
+        path = place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
+        source = path.read_text(encoding="utf-8")
         for option in (argument for argument in arguments if argument.startswith("--")):
             assert f'"{option}"' in source or option in ("--cache", "--runs", "--weights"), line
 

@@ -23,6 +23,8 @@ from pipeline.__main__ import COMMANDS
 def call(capsys, command: str, *arguments) -> tuple[int, str, str]:
     """Run a command in this process: exit code, stdout, stderr."""
     module = importlib.import_module(f"pipeline.{command}")
+    if not hasattr(module, "main"):  # a command with a package of its own
+        module = importlib.import_module(f"pipeline.{command}.__main__")
     capsys.readouterr()
     with pytest.raises(SystemExit) as exit_:
         cli.run(lambda _: module.main([str(argument) for argument in arguments]))

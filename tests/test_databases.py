@@ -1,15 +1,18 @@
 """Readers: a user's own folder or CSV, PCUID, and names that are wrong."""
 
+import re
 import shutil
 
 import pandas as pd
 import pytest
-from conftest import write_csv, write_pictures
+from conftest import ROOT, write_csv, write_pictures
 
 from features.duplicates import joined, near_duplicates
 from features.errors import InputError, UsageError
 from pipeline.databases import DATABASES, known_name, locate
+from pipeline.databases.known import open_labels
 from pipeline.databases.table import Database, under
+from pipeline.databases.tree import Tree
 
 
 def open_database(*arguments):
@@ -196,3 +199,37 @@ def test_empty_table_is_refused(tmp_path):
     """A database without a picture is an error, not an empty result."""
     with pytest.raises(InputError, match="no picture found"):
         Database("x", tmp_path, pd.DataFrame({"name": [], "group": []}), {})
+
+
+def test_the_database_of_the_readme_is_one(tmp_path):
+    """At most forty lines of code make a database, whose faults are said like those of others."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = (b for b in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "Known(" in b)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 40
+    names: dict = {}
+    exec(compile(code, "README.md", "exec"), names)
+    known = names["SCENES"]
+    write_pictures(tmp_path / "PHOTOS", 3)
+    rows = ["photo,mean,deviation,scene", "p000.png,1.5,.3,a", "P001.PNG,4,.2,a", "gone.png,9,.1,b"]
+    (tmp_path / "scores.csv").write_text("\n".join(rows))
+    tree = Tree(tmp_path)
+    database = open_labels("scenes", known, tree, known.labels(tree))
+    assert database.table.drop(columns=["image", "row"]).to_dict("list") == {
+        "name": ["p000.png", "P001.PNG"],
+        "mos": [1.5, 4],
+        "mos_std": [0.3, 0.2],
+        "group": ["a", "a"],
+    }
+    assert database.paths()[1] == tmp_path / "PHOTOS" / "p001.png"
+    assert database.missing == ("gone.png",) and database.unlabelled == ("PHOTOS/p002.png",)
+    assert "outside the known range 1 to 5" in database.problems[0]
+
+
+def test_the_readme_has_the_facts_of_every_database():
+    """Pictures, groups and split in its table are those of the records."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name, known in DATABASES.items():
+        (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+        for number in (known.n_pictures, known.n_groups, *known.split.values()):
+            assert number is None or f"{number:,}" in row, (name, number)
+        assert all(f"`{target}`" in row for target in known.targets) and known.page in row

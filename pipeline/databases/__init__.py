@@ -8,13 +8,31 @@ from pathlib import Path
 
 from features.errors import UsageError, unknown_name
 from features.places import expand
+from pipeline.databases.agiqa1k import AGIQA1K
+from pipeline.databases.agiqa3k import AGIQA3K
+from pipeline.databases.aigciqa2023 import AIGCIQA2023
+from pipeline.databases.ava import AVA
+from pipeline.databases.bid import BID
+from pipeline.databases.cid2013 import CID2013
+from pipeline.databases.clive import CLIVE
+from pipeline.databases.csiq import CSIQ
+from pipeline.databases.flive import FLIVE
+from pipeline.databases.gfiqa import GFIQA
+from pipeline.databases.kadid import KADID
 from pipeline.databases.known import Known, Labels, open_labels
 from pipeline.databases.koniq import KONIQ, KONIQ_SMALL
+from pipeline.databases.live import LIVE
 from pipeline.databases.own import OWN, csv_labels, folder_labels, own_name
 from pipeline.databases.pcuid import PCUID
+from pipeline.databases.pipal import PIPAL
+from pipeline.databases.pools import CERTH_BLUR, COCO, KADIS, VOC2012
 from pipeline.databases.sample import SAMPLE
+from pipeline.databases.spaq import SPAQ, SPAQ_RESIZED
 from pipeline.databases.table import Database, Target
+from pipeline.databases.tid2013 import TID2013
 from pipeline.databases.tree import Tree
+from pipeline.databases.uhdiqa import UHDIQA
+from pipeline.databases.uwiqa import UWIQA
 
 __all__ = [
     "DATABASES",
@@ -24,15 +42,43 @@ __all__ = [
     "Target",
     "aliases",
     "cache_name",
+    "folder_of",
     "known_name",
     "locate",
 ]
 
 DATABASES: dict[str, Known] = {
     "sample": SAMPLE,
+    # distorted copies of references
+    "live": LIVE,
+    "csiq": CSIQ,
+    "tid2013": TID2013,
+    "kadid": KADID,
+    "pipal": PIPAL,
+    # photographs as people took them
     "koniq": KONIQ,
     "koniq-512x384": KONIQ_SMALL,
+    "spaq": SPAQ,
+    "spaq-resized": SPAQ_RESIZED,
+    "clive": CLIVE,
+    "flive": FLIVE,
+    "bid": BID,
+    "cid2013": CID2013,
+    "uhd-iqa": UHDIQA,
+    "ava": AVA,
+    "gfiqa": GFIQA,
+    # under water
+    "uwiqa": UWIQA,
     "pcuid": PCUID,
+    # made by machines from prompts
+    "agiqa-1k": AGIQA1K,
+    "agiqa-3k": AGIQA3K,
+    "aigciqa2023": AIGCIQA2023,
+    # pools without scores
+    "kadis": KADIS,
+    "coco": COCO,
+    "voc2012": VOC2012,
+    "certh-blur": CERTH_BLUR,
 }
 
 
@@ -61,13 +107,18 @@ def plain(name: str) -> str:
 def known_name(db: str) -> str | None:
     """Return the table's name for what a user typed, or None."""
     text = plain(db)
-    names = ((name, {plain(alias) for alias in aliases(name)}) for name in DATABASES)
-    return next((name for name, others in names if text and text in {plain(name), *others}), None)
+    return next((name for name in DATABASES if text in map(plain, _typed(name))), None)
+
+
+def _typed(name: str) -> tuple[str, ...]:
+    return (name, *DATABASES[name].aliases, DATABASES[name].title)
 
 
 def aliases(name: str) -> tuple[str, ...]:
-    """Return the other names of a database; none for a user's own."""
-    return (*DATABASES[name].aliases, DATABASES[name].title) if name in DATABASES else ()
+    """Return all names of what a database holds, beside its own; none for a user's own."""
+    if name not in DATABASES:
+        return ()
+    return tuple(filter(None, (*_typed(name)[1:], DATABASES[name].pictures_of)))
 
 
 def cache_name(db: str) -> str:
@@ -96,7 +147,7 @@ def locate(db: str, root: str | Path | None, data: Path) -> Source:
     name = known_name(db)
     if name:
         known = DATABASES[name]
-        folder = root or _folder(data, name)
+        folder = root or folder_of(data, name)
         if not folder.is_dir() and not known.build:
             raise UsageError(
                 f"there is no folder {folder}: name the folder of {name} with --root, or put it "
@@ -117,9 +168,9 @@ def locate(db: str, root: str | Path | None, data: Path) -> Source:
     raise unknown_name("database", db, DATABASES)
 
 
-def _folder(data: Path, name: str) -> Path:
+def folder_of(data: Path, name: str) -> Path:
     """Return the folder of a database in the place of data: under its name, or another of it."""
-    names = [plain(one) for one in (name, *aliases(name))]
+    names = [plain(one) for one in _typed(name)]
     there = sorted(path for path in data.iterdir() if path.is_dir()) if data.is_dir() else []
     found = [path for one in names for path in there if plain(path.name) == one]
     return (found or [data / name])[0]

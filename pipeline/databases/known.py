@@ -63,6 +63,8 @@ class Known:
     targets : column -> range that the published scores lie within, and direction; first the default
     group_by : what a group is, in words
     split : pictures of the official split's parts; empty without one
+    pictures_of : title of the database whose pictures these are, in another form
+    n_unlabelled : pictures that are published without a score beside the others
     page : where it is published
     terms : licence or terms of use, in words
     get : what to download, in words
@@ -79,6 +81,8 @@ class Known:
     targets: Mapping[str, Target] = field(default_factory=dict)
     group_by: str = "picture"
     split: Mapping[str, int] = field(default_factory=dict)
+    pictures_of: str = ""
+    n_unlabelled: int = 0
     page: str = ""
     terms: str = ""
     get: str = ""
@@ -92,9 +96,13 @@ def open_labels(name: str, known: Known, tree: Tree, labels: Labels) -> Database
     Raises
     ------
     InputError
-        When not one picture is there, or one name stands there twice.
+        When there is no label, not one picture is there, or one name stands there twice.
     """
     table = labels.table.reset_index(drop=True)
+    if labels.files and not len(table):
+        raise InputError(
+            f"{labels.files[0]}: expected rows of labels, found none: download it again"
+        )
     if "group" not in table:
         table = table.assign(group=table["name"])
     wanted = table["file"] if "file" in table else table["name"]
@@ -118,7 +126,12 @@ def open_labels(name: str, known: Known, tree: Tree, labels: Labels) -> Database
         _unlabelled(tree, labels, [path for path in found if path is not None]),
         labels.files,
         labels.note or known.note,
-        (*labels.problems, *_doubts(table, targets, labels), *_of_tree(tree)),
+        (
+            *labels.problems,
+            *_doubts(table, targets, labels),
+            *_shared(table["name"], found),
+            *_of_tree(tree),
+        ),
     )
 
 
@@ -126,8 +139,11 @@ def _nothing(title: str, tree: Tree, labels: Labels, first: str, n: int) -> str:
     places = " or ".join(str(tree.root / folder) for folder in labels.folders[:3])
     seen = tree.elsewhere(first)
     line = f"{title}: no picture found: none of {n} labelled ones is in {places}"
+    above = tree.above(f"{folder}/{first}".lstrip("/") for folder in labels.folders[:3])
     if seen:
         line += f"; {PurePosixPath(first).name} is at {tree.root / seen}: move the pictures there"
+    elif above:
+        line += f"; {PurePosixPath(first).name} is under {above}: give --root {above}"
     return line + tree.archives_line()
 
 
@@ -153,24 +169,34 @@ def _doubts(table: pd.DataFrame, targets: Mapping[str, Target], labels: Labels) 
         bad = ~table[column].between(low, high)
         if bad.any():
             first = bad.to_numpy().argmax()
+            file = labels.files[0].name if labels.files else "the label file"
             lines.append(
                 f"{int(bad.sum())} scores of {column} are outside the known range {low:g} to "
                 f"{high:g}, the first is {table[column][first]:g} of {table['name'][first]}: is "
-                f"{labels.files[0].name} the published file?"
+                f"{file} the published file?"
             )
     return lines
+
+
+def _shared(names: pd.Series, found: list[str | None]) -> list[str]:
+    """Return that two names lead to one file, as names do that differ only in case."""
+    files = pd.Series(found, dtype=object).dropna()
+    twice = files[files.duplicated()]
+    if twice.empty:
+        return []
+    first = files[files == twice.iloc[0]].index
+    return [
+        f"{len(twice)} pictures are there under another name too, the first is {twice.iloc[0]} as "
+        f"{names[first[0]]} and {names[first[1]]}: leave one row, or get the other picture"
+    ]
 
 
 def _of_tree(tree: Tree) -> list[str]:
     """Return what is wrong with the files, whatever the labels are."""
     lines = [
-        f"{one} and {other} differ only in case: leave one of them" for one, other in tree.clashes
+        f"{one} and {other} differ only in case: leave one of them"
+        for one, other in tree.clashes[:3]
     ]
-    if tree.outside:
-        first = tree.outside[0]
-        lines.append(
-            f"{len(tree.outside)} links lead out of {tree.root} and are not followed, the first is "
-            f"{first} -> {(tree.root / first).resolve()}: copy what they lead to, or give its "
-            "folder as --root"
-        )
-    return lines
+    if len(tree.clashes) > 3:
+        lines.append(f"{len(tree.clashes) - 3} more files differ from others only in case")
+    return lines + tree.outside_lines()

@@ -3,7 +3,8 @@
 On disk: 1024x768/ID.jpg (or the reduced 512x384/ID.jpg), and one of two label files whose column
 MOS means different things: in koniq10k_scores_and_distributions.csv it is the mean of ratings 1 to
 5, in koniq10k_distributions_sets.csv the z-score spread over 0..100. SD is on 1 to 5 in both. Here
-`mos` is always 0..100 and `mos_ratings` 1 to 5; the official split is in the second file alone.
+`mos` is always 0..100 and `mos_ratings` 1 to 5; the official split is in the second file alone. The
+archive of 1024x768 holds 300 more pictures, which were never scored.
 """
 
 from dataclasses import replace
@@ -11,6 +12,7 @@ from functools import partial
 
 import pandas as pd
 
+from features.errors import InputError
 from pipeline.databases.known import Known, Labels
 from pipeline.databases.sheets import read_table
 from pipeline.databases.table import Target, numbers
@@ -18,6 +20,8 @@ from pipeline.databases.tree import Tree
 
 _SETS = "koniq10k_distributions_sets.csv"
 _SCORES = "koniq10k_scores_and_distributions.csv"
+# each at the top, in the folder of the repository, or in one named after its archive
+_FILES = (_SETS, f"metadata/{_SETS}", _SCORES, f"{_SCORES.removesuffix('.csv')}/{_SCORES}")
 _GET = (
     "download koniq10k_1024x768.zip and koniq10k_scores_and_distributions.zip from the page; "
     f"{_SETS}, with the official split, is in the repository subpic/koniq"
@@ -33,7 +37,7 @@ def read_koniq(tree: Tree, size: str) -> Labels:
     ----------
     size : the folder of the pictures
     """
-    path = tree.label(_SETS, _SCORES, title="KonIQ-10k", get=_GET)
+    path = tree.label(*_FILES, title="KonIQ-10k", get=_GET)
     counts = [f"c{rating}" for rating in _RATINGS]
     raw = read_table(path, "image_name", "mos", "sd", *counts)
     name = raw["image_name"]
@@ -43,13 +47,18 @@ def read_koniq(tree: Tree, size: str) -> Labels:
         table["mos_ratings"] = numbers(raw["mos"], name, "MOS", path)
     else:
         table["mos"] = numbers(raw["mos"], name, "MOS", path)
+        if table["mos"].max() <= _RATINGS[-1]:
+            raise InputError(
+                f"{path}: expected MOS on 0 to 100, or beside it MOS_zscore, found MOS up to "
+                f"{table['mos'].max():g} alone: is it the label file of another release?"
+            )
         shares = [numbers(raw[column], name, column, path) for column in counts]
         total = sum(shares)
         table["mos_ratings"] = sum(r * s for r, s in zip(_RATINGS, shares, strict=True)) / total
     table["mos_ratings_std"] = numbers(raw["sd"], name, "SD", path)
     if "set" in raw:
         table["split"] = raw["set"].str.lower().map(_SIDES).fillna("")
-    return Labels(table, (path,), folders=(size,))
+    return Labels(table, (path,), folders=(size, f"koniq10k_{size}/{size}", f"koniq10k_{size}"))
 
 
 KONIQ = Known(
@@ -60,13 +69,16 @@ KONIQ = Known(
     n_pictures=10073,
     targets={"mos": Target(0, 100), "mos_ratings": Target(1, 5)},
     split={"train": 7058, "val": 1000, "test": 2015},
+    n_unlabelled=300,
     page="https://database.mmsp-kn.de/koniq-10k-database.html",
+    terms="photographs of YFCC100M, each under its own Creative Commons licence",
     get=_GET,
 )
 # The same photographs at half the size: other numbers, so another database.
 KONIQ_SMALL = replace(
     KONIQ,
     title="KonIQ-10k at 512x384",
+    pictures_of=KONIQ.title,
     labels=partial(read_koniq, size="512x384"),
     aliases=("koniq10k-512x384",),
 )

@@ -4,8 +4,7 @@ Everything is read as data: no macro, no pickle, no formula. A download that wen
 under the name of a spreadsheet) is said to be one.
 """
 
-import warnings
-import zipfile
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +12,21 @@ import numpy as np
 import pandas as pd
 
 from features.errors import InputError
+from pipeline.databases.downloads import one_line, refuse_others
+from pipeline.databases.excel import header, lacking, no_rows, read_cells, read_sheet, some
 
-MAX_UNPACKED = 2**30  # bytes of a spreadsheet's parts together; the largest known has 20 MB
+__all__ = [
+    "integers",
+    "mat_texts",
+    "name_parts",
+    "read_cells",
+    "read_lines",
+    "read_mat",
+    "read_sheet",
+    "read_table",
+    "refuse_others",
+    "text",
+]
 
 
 def read_table(path: Path, *columns: str) -> pd.DataFrame:
@@ -22,102 +34,36 @@ def read_table(path: Path, *columns: str) -> pd.DataFrame:
 
     Parameters
     ----------
-    columns : names, in lower case, that must be there
+    columns : names, in lower case, that must be there, and then with a row below them
 
     Raises
     ------
     InputError
         When the file is not there, is no CSV in UTF-8, or lacks a column.
     """
-    refuse_others(path)
+    _refuse_binary(path, "a CSV")
     try:
-        with warnings.catch_warnings():
-            # a row longer than the header, as from a decimal comma, would lose its end
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            raw = pd.read_csv(
-                path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
-            )
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except pd.errors.ParserWarning as error:
+        # the names are a row like any other, so that a longer row is an error and loses no end
+        raw = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", header=None)
+    except pd.errors.ParserError as error:
+        if "Expected" not in str(error):
+            raise _no_text(path, "a CSV", one_line(error)) from error
         raise InputError(
-            f"{path}: a row has more values than there are columns; put values with a comma in "
-            "quotation marks, and write decimals with a point"
+            f"{path}: a row has more values than there are columns "
+            f"({one_line(error).rpartition('error: ')[2]}); put values with a comma in quotation "
+            "marks, and write decimals with a point"
         ) from error
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{path} cannot be read as a CSV in UTF-8: {error}") from error
-    return _with_columns(raw, path, columns)
-
-
-def read_sheet(path: Path, *columns: str, sheet: str | None = None) -> pd.DataFrame:
-    """Read a table of an Excel file, old or new, column names in lower case.
-
-    The table starts at the first row that holds all names of `columns`, wherever that is, and ends
-    before the first row whose cell under the first of them is empty.
-
-    Parameters
-    ----------
-    columns : names, in lower case and with single spaces, that must be there
-    sheet : its name; the first one when not given
-
-    Returns
-    -------
-    table : cells as they are: str, float, int, bool; missing ones are ""
-
-    Raises
-    ------
-    InputError
-        When it is no Excel file, or has no such sheet or columns.
-    """
-    rows = read_cells(path, sheet)
-    start = next((k for k, row in enumerate(rows) if set(columns) <= set(map(_header, row))), None)
-    if start is None:
-        raise InputError(
-            f"{path}: expected the columns {', '.join(columns)}, found "
-            f"{', '.join(filter(None, map(_header, rows[0] if rows else []))) or 'nothing'}: is it "
-            "the label file of another release?"
-        )
-    names = [_header(cell) for cell in rows[start]]
-    first = names.index(columns[0])
-    body = []
-    for row in rows[start + 1 :]:
-        if row[first] in ("", None):
-            break
-        body.append(row)
-    keep = [index for index, name in enumerate(names) if name and name not in names[:index]]
-    return pd.DataFrame(
-        {names[index]: pd.Series([row[index] for row in body], dtype=object) for index in keep}
-    )
-
-
-def read_cells(path: Path, sheet: str | None = None) -> list[list]:
-    """Return all cells of a sheet, row by row, from A1 on; see `read_sheet`."""
-    import python_calamine
-
-    refuse_others(path)
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                size = sum(part.file_size for part in archive.infolist())
-            if size > MAX_UNPACKED:
-                raise InputError(f"{path} unpacks to {size / 2**30:.0f} GB: this is no label file")
-        with python_calamine.CalamineWorkbook.from_path(path) as book:
-            names = {name.casefold(): name for name in book.sheet_names}
-            chosen = names.get(sheet.casefold()) if sheet else book.sheet_names[0]
-            if chosen is None:
-                raise InputError(
-                    f"{path}: expected a sheet {sheet!r}, found {', '.join(book.sheet_names)}: is "
-                    "it the label file of another release?"
-                )
-            return book.get_sheet_by_name(chosen).to_python(skip_empty_area=False)
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except InputError:
-        raise
-    except Exception as error:  # of the reader's own classes, and a damaged archive's
-        raise InputError(
-            f"{path} cannot be read as an Excel file ({error}): download it again"
-        ) from error
+    except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError) as error:
+        raise _no_text(path, "a CSV", one_line(error)) from error
+    raw = _with_columns(raw, path, columns)
+    if columns:
+        # spreadsheets leave rows of mere commas
+        blank = raw.index[raw[columns[0]] == ""]
+        padding = blank[(raw.loc[blank] == "").all(axis=1)]
+        raw = raw.drop(index=padding).reset_index(drop=True)
+        if raw.empty:
+            raise no_rows(path)
+    return raw
 
 
 def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
@@ -133,25 +79,34 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
     refuse_others(path)
     try:
         found = scipy.io.loadmat(path, variable_names=names)
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
+    except NotImplementedError as error:
+        raise InputError(
+            f"{path} is a MATLAB file of version 7.3, expected 7 or older: save it with -v7, or "
+            "download the published one"
+        ) from error
     except Exception as error:  # of many classes, from what is no MATLAB file
         raise InputError(
-            f"{path} cannot be read as a MATLAB file ({error}): download it again"
+            f"{path} cannot be read as a MATLAB file ({one_line(error)}): download it again"
         ) from error
     arrays = {name: np.ravel(found[name]) for name in names if name in found}
     if not arrays:
-        there = [name for name, _, _ in scipy.io.whosmat(path)]
+        there = [name.strip("\0") for name, _, _ in scipy.io.whosmat(path)]
         raise InputError(
-            f"{path}: expected a variable {' or '.join(names)}, found {', '.join(there)}: is it "
-            "the label file of another release?"
+            f"{path}: expected a variable {' or '.join(names)}, found {some(there)}: is it the "
+            "label file of another release?"
         )
     return arrays
 
 
 def mat_texts(cells: np.ndarray) -> list[str]:
     """Return the strings of a MATLAB cell array."""
-    return [str(np.ravel(cell)[0]).strip() if np.size(cell) else "" for cell in cells]
+    return [_mat_text(cell) for cell in np.ravel(cells)]
+
+
+def _mat_text(cell: object) -> str:
+    while isinstance(cell, np.ndarray):  # each cell is an array, and may hold another cell
+        cell = cell.flat[0] if cell.size else ""
+    return text(cell)
 
 
 def read_lines(path: Path, n_parts: int, separator: str | None = None) -> list[list[str]]:
@@ -162,15 +117,15 @@ def read_lines(path: Path, n_parts: int, separator: str | None = None) -> list[l
     InputError
         When a line has another number of parts, with that line.
     """
-    refuse_others(path)
+    _refuse_binary(path, "text")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
+        content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as text in UTF-8: {error}") from error
-    # splitlines() takes \r\r as two ends, and the empty line between them is passed by
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+        raise _no_text(path, "text", one_line(error)) from error
+    # some files end their lines with \r\r, or have blank lines in between
+    lines = [line.strip() for line in re.split(r"[\r\n]+", content) if line.strip()]
+    if not lines:
+        raise no_rows(path)
     parts = [[part.strip() for part in line.split(separator)] for line in lines]
     for line, found in zip(lines, parts, strict=True):
         if len(found) != n_parts:
@@ -183,6 +138,8 @@ def read_lines(path: Path, n_parts: int, separator: str | None = None) -> list[l
 
 def text(cell: object) -> str:
     """Return a cell as text; a name that is a number has no decimals: 1600.0 is 1600."""
+    if cell is None:
+        return ""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     return str(cell).strip()
@@ -197,7 +154,7 @@ def integers(values: Sequence | pd.Series, column: str, path: Path) -> pd.Series
         With the first that is none.
     """
     found = pd.to_numeric(pd.Series(values).reset_index(drop=True), errors="coerce")
-    bad = ~(found % 1 == 0)
+    bad = ~(found % 1 == 0) | (found.abs() > 2**53)  # beyond, decimals have lost their last digits
     if bad.any():
         first = int(bad.to_numpy().argmax())
         raise InputError(
@@ -207,40 +164,53 @@ def integers(values: Sequence | pd.Series, column: str, path: Path) -> pd.Series
     return found.astype(int)
 
 
-def refuse_others(path: Path) -> None:
-    """Refuse what a failed download leaves under the name of a label file."""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(256).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    if not start:
-        raise InputError(f"{path} is empty: download it again")
-    if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<table")):
+def name_parts(names: pd.Series, pattern: str, example: str, path: Path) -> pd.DataFrame:
+    """Return what the named groups of a pattern find in names, whatever their case.
+
+    Parameters
+    ----------
+    pattern : regular expression that a whole name follows
+    example : a name that follows it, for the error
+
+    Raises
+    ------
+    InputError
+        With the first name that does not follow it.
+    """
+    parts = names.str.extract(rf"^(?:{pattern})\Z", flags=re.IGNORECASE)
+    bad = parts.isna().any(axis=1)
+    if bad.any():
         raise InputError(
-            f"{path} is a web page and no label file: download the file itself, not the page that "
-            "shows it"
+            f"{path}: expected names such as {example}, found {names[bad].iloc[0]!r}: is it the "
+            "label file of another release?"
         )
-    if start.startswith(b"version https://git-lfs"):
-        raise InputError(f"{path} is a pointer of Git LFS and no label file: run git lfs pull")
+    return parts
+
+
+def _refuse_binary(path: Path, what: str) -> None:
+    """Refuse also what is no text in UTF-8 by its first line; a zero is in none."""
+    refuse_others(path)
+    with open(path, "rb") as file:
+        if b"\0" in file.readline(4096):
+            raise _no_text(path, what, "it is in UTF-16 or no text")
+
+
+def _no_text(path: Path, what: str, why: str) -> InputError:
+    return InputError(
+        f"{path} cannot be read as {what} in UTF-8: {why}; save it as {what} in UTF-8, or download "
+        "it again"
+    )
 
 
 def _with_columns(raw: pd.DataFrame, path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    raw.columns = [_header(column) for column in raw.columns]
-    twice = raw.columns[raw.columns.duplicated()]
+    """Take the first row for the names of the columns; leave out columns without one."""
+    names = pd.Series([header(cell) for cell in raw.iloc[0]])
+    twice = names[names.duplicated() & (names != "")]
     if len(twice):
-        raise InputError(f"{path}: two columns are called {twice[0]!r}; leave one of them")
-    lacking = [column for column in columns if column not in raw]
-    if lacking:
-        raise InputError(
-            f"{path}: expected the columns {', '.join(columns)}, found "
-            f"{', '.join(raw.columns) or 'nothing'}: is it the label file of another release?"
-        )
-    return raw
-
-
-def _header(cell: object) -> str:
-    """Return a column's name in lower case, with single spaces."""
-    return " ".join(str("" if cell is None else cell).lower().split())
+        raise InputError(f"{path}: two columns are called {twice.iloc[0]!r}; leave one of them")
+    if not set(columns) <= set(names):
+        raise lacking(path, columns, names.tolist())
+    keep = (names != "").to_numpy()
+    raw = raw.iloc[1:, keep]
+    raw.columns = names[keep].tolist()
+    return raw.reset_index(drop=True)

@@ -5,16 +5,17 @@ than expected. Links that lead out of the folder are listed and never followed.
 """
 
 import os
+import posixpath
 import unicodedata
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from features.errors import InputError
+from pipeline.databases.downloads import left_to_do
 from pipeline.databases.table import PICTURE_SUFFIXES, natural, under
 
-ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz")
-_UNFINISHED = (".part", ".crdownload", ".download", ".aria2")
+# Folders that systems put beside those of people: bins, thumbnails, what fsck found.
+_OF_SYSTEMS = {"__macosx", "$recycle.bin", "system volume information", "lost+found", "@eadir"}
 
 
 def folded(name: str) -> str:
@@ -29,7 +30,7 @@ class Tree:
     ----------
     root : the resolved folder
     files : folded path -> path under root as it is on the disk, with /
-    clashes : (one, other) paths that differ only in case
+    clashes : (one, other) paths that differ only in case, or in how accents are written
     outside : links that lead out of the root
     """
 
@@ -41,7 +42,7 @@ class Tree:
         self.clashes: list[tuple[str, str]] = []
         self.outside: list[str] = []
         self._exact: set[str] = set()
-        self._links = False
+        self._links: dict[str, str] = {}  # folded folder/ that is a link -> folder/ it leads to
         pending = [""]
         while pending:
             pending += self._enter(pending.pop())
@@ -49,13 +50,14 @@ class Tree:
         self.outside.sort(key=natural)
 
     def _enter(self, folder: str) -> list[str]:
-        """Take in the files of one folder, in the order of their names; return its folders."""
+        """Take in the files of one folder by name; return its folders, the last first."""
         try:
             with os.scandir(self.root / folder) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
             raise InputError(
-                f"the folder {error.filename} cannot be read: {error.strerror}"
+                f"the folder {self.root / folder} cannot be read ({error.strerror}): give yourself "
+                "the right to read it, or move it away"
             ) from error
         folders = []
         for entry in found:
@@ -63,25 +65,30 @@ class Tree:
                 continue
             path = f"{folder}{entry.name}"
             if entry.is_symlink():
-                if not self._stays(path):
-                    self.outside.append(path)
+                if not self._follow(path):
                     continue
-                self._links |= entry.is_dir()
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(f"{path}/")
-            elif entry.is_file():
-                self._exact.add(path)
-                before = self.files.setdefault(folded(path), path)
-                if before != path:
-                    self.clashes.append((before, path))
-        return folders
+            elif entry.is_dir():
+                if entry.name.lower() not in _OF_SYSTEMS:
+                    folders.append(f"{path}/")
+                continue
+            elif not entry.is_file():
+                continue
+            self._exact.add(path)
+            before = self.files.setdefault(folded(path), path)
+            if before != path:
+                self.clashes.append((before, path))
+        return folders[::-1]
 
-    def _stays(self, path: str) -> bool:
-        try:
-            under(self.root, path)
-        except InputError:
+    def _follow(self, path: str) -> bool:
+        """Note where a link leads; return whether that is a file under the root."""
+        target = os.path.realpath(self.root / path)
+        inside = os.path.relpath(target, self.root)
+        if inside == ".." or inside.startswith("../"):
+            self.outside.append(path)
             return False
-        return True
+        if os.path.isdir(target):
+            self._links[f"{folded(path)}/"] = "" if inside == "." else f"{inside}/"
+        return os.path.isfile(target)
 
     def find(self, name: str, folders: Iterable[str] = ("",)) -> str | None:
         """Return the path of a file in the first folder that has it, as it is on the disk.
@@ -91,15 +98,40 @@ class Tree:
         InputError
             When the name leads out of the root.
         """
-        for folder in folders:
-            path = f"{folder}/{name}" if folder else name
-            found = path if path in self._exact else self.files.get(folded(path))
+        paths = [f"{folder}/{name}" if folder else name for folder in folders]
+        for path in paths:
+            found = self._known(path)
             if found is not None:
                 return found
-        if "/." in f"/{name}" or self._links or name in self.outside:
-            # rare: a hidden file that a list names, or one behind a link to a folder inside
-            return name if under(self.root, name).is_file() else None
+        odd = name.startswith("/") or "/." in f"/{name}" or (self.outside and name in self.outside)
+        if not odd and not self._links:
+            return None
+        # rare: hidden files, which are not listed, .. and links
+        if odd:
+            under(self.root, name)
+        for path in map(self._linked, paths):
+            found = self._known(path)
+            if found is None and "/." in f"/{path}" and os.path.isfile(under(self.root, path)):
+                found = path
+            if found is not None:
+                return found
         return None
+
+    def _known(self, path: str) -> str | None:
+        return path if path in self._exact else self.files.get(folded(path))
+
+    def _linked(self, path: str) -> str:
+        """Return a path without . and .. and without links to folders under the root."""
+        path = posixpath.normpath(path)
+        if path.startswith("/"):
+            path = posixpath.relpath(path, self.root)
+        while True:
+            key = folded(path)
+            link = next((link for link in self._links if key.startswith(link)), None)
+            if link is None:
+                return path
+            # a link has as many parts as its name, whatever their length in other letters
+            path = self._links[link] + path.split("/", link.count("/"))[-1]
 
     def pictures(self, folder: str = "") -> list[str]:
         """Return the pictures under a folder of the root, 2 before 10."""
@@ -114,7 +146,7 @@ class Tree:
             key=natural,
         )
 
-    def label(self, *names: str, title: str = "the", get: str = "") -> Path:
+    def label(self, *names: str, title: str = "the database", get: str = "") -> Path:
         """Return the first of some label files that is there.
 
         Parameters
@@ -139,9 +171,11 @@ class Tree:
                 f"--root {better}"
             )
         wanted = " or ".join(names[:3])
+        seen = next(filter(None, map(self.elsewhere, names)), None)
         raise InputError(
             f"expected {title}'s label file {wanted} under {self.root}, which is not there"
-            + (f": {get}" if get else "")
+            + (f"; a file of that name is at {seen}: move it" if seen else "")
+            + (f": {get}" if get and not seen else "")
             + self.archives_line()
         )
 
@@ -149,9 +183,15 @@ class Tree:
         """Return the folder above or below that holds one of these files where we expect it."""
         for name in names:
             end = f"/{folded(name)}"
-            deeper = sorted(path for key, path in self.files.items() if key.endswith(end))
+            deeper = [path for key, path in self.files.items() if key.endswith(end)]
             if deeper:
-                return self.root / deeper[0][: -len(end)]
+                nearest = min(deeper, key=lambda path: (path.count("/"), natural(path)))
+                return self.root / nearest.rsplit("/", end.count("/"))[0]
+        return self.above(names)
+
+    def above(self, names: Iterable[str]) -> Path | None:
+        """Return the folder above the root, or above that, that holds one of these files."""
+        names = list(names)
         for folder in list(self.root.parents)[:2]:
             if any(_there(folder, name) for name in names):
                 return folder
@@ -164,23 +204,31 @@ class Tree:
         return min(found, default=None, key=natural)
 
     def archives(self) -> list[tuple[str, str]]:
-        """Return (path, what is wrong) of archives and unfinished downloads at the top."""
-        found = []
-        for path in sorted(self.files.values()):
-            if "/" in path:
-                continue
-            key = path.lower()
-            if key.endswith(_UNFINISHED):
-                found.append((path, "is an unfinished download: finish it"))
-            elif key.endswith(".zip") and not zipfile.is_zipfile(self.root / path):
-                found.append((path, "is no whole archive: download it again (or join its parts)"))
-            elif key.endswith(ARCHIVES):
-                found.append((path, "is an archive: unpack it here"))
-        return found
+        """Return (path, what to do) of archives and unfinished downloads at the top."""
+        found = [
+            (path, left_to_do(self.root / path)) for path in self.files.values() if "/" not in path
+        ]
+        # first what is no longer, or not yet, whole
+        return sorted(
+            ((path, what) for path, what in found if what),
+            key=lambda one: ("unpack" in one[1], natural(one[0])),
+        )
 
     def archives_line(self) -> str:
-        """Return what the archives say, as the end of a sentence; empty without archives."""
-        return "".join(f"; {path} {what}" for path, what in self.archives()[:3])
+        """Return what archives and links that lead out ask for, as the end of a sentence."""
+        lines = [f"{path} {what}" for path, what in self.archives()[:3]]
+        return "".join(f"; {line}" for line in (*lines, *self.outside_lines()))
+
+    def outside_lines(self) -> list[str]:
+        """Return what to do about links that lead out of the root: one line, or none."""
+        if not self.outside:
+            return []
+        first = self.outside[0]
+        target = os.path.realpath(self.root / first)
+        return [
+            f"{len(self.outside)} links lead out of {self.root} and are not followed, the first is "
+            f"{first} -> {target}: copy what they lead to, or give its folder as --root"
+        ]
 
 
 def _there(folder: Path, name: str) -> bool:
