@@ -112,6 +112,8 @@ def report_database(database: Database, strict: bool) -> None:
         if strict:
             raise InputError(f"{database.name}: {problem} (--strict)")
         cli.say(f"warning: {database.name}: {problem}")
+    for remark in database.remarks:
+        cli.say(f"{database.name}: {remark}")
     if database.note:
         cli.say(database.note)
 

@@ -16,8 +16,7 @@ import pandas as pd
 
 from features.errors import InputError
 from pipeline.databases.sheets import read_table
-from pipeline.protocols import SIDES
-from pipeline.splits import Fold, draw_folds, fold_of_parts
+from pipeline.splits import SIDES, Fold, draw_folds, fold_of_parts
 from pipeline.tables import CachedTable
 
 _PARTS = ("train", "val", "test")

@@ -9,12 +9,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from pipeline.splits import Fold, draw_folds, draw_parts, fold_of_parts
+from pipeline.splits import SIDES, Fold, draw_folds, draw_parts, fold_of_parts
 from regressors.errors import DataError
-
-# What people write for the parts of a split.
-SIDES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
-SIDES["test"] = SIDES["testing"] = "test"
 
 
 @dataclass(frozen=True)

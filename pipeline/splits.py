@@ -11,6 +11,10 @@ import pandas as pd
 from regressors.errors import DataError
 from regressors.folds import N_FOLDS, inner_folds, outer_fold
 
+# What people write for the parts of a split.
+SIDES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
+SIDES["test"] = SIDES["testing"] = "test"
+
 
 @dataclass(frozen=True)
 class Fold:

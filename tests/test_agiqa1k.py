@@ -53,10 +53,11 @@ def test_the_name_that_stands_there_twice(tmp_path):
     assert read.n_read == 1080 and len(read.table) == 1078
     assert not read.table["name"].isin(["dreamStudio_8_9_1_1.jpg", "dreamStudio_8_5_0_0.jpg"]).any()
     database = opened(tmp_path)
-    assert database.problems == (
-        "2 of 1080 rows of AIGC_MOS_Zscore.xlsx are left out: they all score "
-        "dreamStudio_8_9_1_1.jpg and none scores dreamStudio_8_5_0_0.jpg, and nothing tells which "
-        "score belongs to which",
+    assert database.problems == ()
+    assert database.remarks == (
+        "2 of 1080 rows of AIGC_MOS_Zscore.xlsx are left out, of dreamStudio_8_9_1_1.jpg and "
+        "dreamStudio_8_5_0_0.jpg: their names are wrong, and nothing tells which score belongs to "
+        "which",
     )
     assert len(database.table) + len(database.missing) == 1078
     assert database.unlabelled == ("images/deepai_99_0_0_0.jpg",)
@@ -78,18 +79,17 @@ def test_means_alone(tmp_path):
     build_agiqa1k_means(tmp_path)
     read = labels(tmp_path)
     assert list(read.table) == ["name", "mos_ratings", "prompt", "group"]
-    assert read.n_read == 1080 and len(read.table) == 1079
+    assert read.n_read == 1080 and len(read.table) == 1078
+    wrong = ("dreamStudio_8_9_1_1.jpg", "dreamStudio_8_5_0_0.jpg")
     assert dict(zip(read.table["name"], read.table["group"], strict=True)) == {
-        name: prompt for name, prompt in agiqa1k_rows() if name != "dreamStudio_8_9_1_1.jpg"
+        name: prompt for name, prompt in agiqa1k_rows() if name not in wrong
     }
     scores = read.table.set_index("name")["mos_ratings"]
     assert scores["deepai_0_0_0_0.jpg"] == 5
     assert scores["deepai_0_2_0_1.jpg"] == pytest.approx(1 / 11)  # row 9
     database = opened(tmp_path)
     assert list(database.targets) == ["mos_ratings"]
-    assert database.problems == (
-        "1 of 1080 rows of AIGC_all.csv is left out: its name dreamStudio_8_9_1_.jpg is cut short",
-    )
+    assert "2 of 1080 rows of AIGC_all.csv are left out" in database.remarks[0]
 
 
 def test_the_spreadsheet_is_preferred_and_may_lie_in_the_repository(tmp_path):
@@ -164,15 +164,16 @@ def test_real_labels(tmp_path, shared):
     source = shared / "data" / "labels"
     shutil.copy(source / "agiqa1k_AIGC_all.csv", tmp_path / "AIGC_all.csv")
     means = labels(tmp_path)
-    assert means.n_read == 1080 and len(means.table) == 1079
+    assert means.n_read == 1080 and len(means.table) == 1078
     assert means.table["mos_ratings"].between(0.09, 5).all()
     shutil.copy(source / "agiqa1k_AIGC_MOS_Zscore.xlsx", tmp_path / "AIGC_MOS_Zscore.xlsx")
     read = labels(tmp_path)
     assert read.n_read == 1080 and len(read.table) == 1078
-    assert "dreamStudio_8_9_1_1.jpg" in read.problems[0]
+    assert "dreamStudio_8_9_1_1.jpg" in read.remarks[0]
     assert read.table["group"].nunique() == 720
     assert (read.table["mos"] == 0).sum() == 7 and read.table["mos"].max() == 5
     both = read.table.merge(means.table, on="name")
+    assert set(read.table["name"]) == set(means.table["name"])
     assert len(both) == 1078 and (both["prompt_x"] == both["prompt_y"]).all()
     for name in read.table["name"]:
         (tmp_path / name).touch()

@@ -43,7 +43,9 @@ def first(root):
 
 def added(root) -> list[str]:
     """What is wrong beside that this is not the whole database."""
-    return [line for line in problems(root) if "is published with" not in line]
+    facts = check(locate("koniq", root, root))
+    lines = [*facts["problems"], *facts["remarks"]]
+    return [line for line in lines if "is published with" not in line]
 
 
 def test_a_tree_without_fault_has_no_problem_but_its_size(koniq):
@@ -80,6 +82,12 @@ def pictures_too_deep(root):
     """The pictures lie in a folder of their archive's name."""
     (root / "archive").mkdir()
     (root / "1024x768").rename(root / "archive" / "1024x768")
+    return root
+
+
+def reduced(root):
+    """The pictures of half the size were downloaded."""
+    (root / "1024x768").rename(root / "512x384")
     return root
 
 
@@ -180,7 +188,8 @@ def empty(root):
 BAD = {
     too_high: [r"label file .* is not in .*, but in .*koniq10k: give --root .*koniq10k$"],
     too_deep: [r"label file .* is not in .*1024x768, but in .*koniq: give --root .*koniq$"],
-    pictures_too_deep: [r"no picture found.*archive/1024x768/.*: move the pictures there"],
+    pictures_too_deep: [r"no picture found.* is in .*archive/1024x768: move the pictures to "],
+    reduced: [r"no picture found.*512x384/ has them in another form: --db koniq-512x384"],
     half_archive: [r"no picture found.*koniq10k_1024x768.zip is no whole archive: download it"],
     packed: [r"no picture found.*koniq10k_1024x768.zip is an archive: unpack it here"],
     partial: [r"1 labelled pictures are missing: .*crdownload is an unfinished download"],
@@ -188,7 +197,7 @@ BAD = {
     page: ["is a web page and no label file"],
     no_labels: [r"expected KonIQ-10k's label file .* which is not there: download"],
     missing: ["1 labelled pictures are missing: "],
-    extra: ["1 pictures have no label: 1024x768/extra.jpg"],
+    extra: [r"1 pictures have no label \(300 are published without one\): 1024x768/extra.jpg"],
     case: [r"differ only in case: leave one of them", r"1 pictures have no label"],
     out_of_range: [r"1 scores of mos are outside the known range 0 to 100, the first is 812"],
     no_number: [r"1 values of MOS are not numbers, the first is 'n/a'"],

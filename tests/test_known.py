@@ -121,9 +121,25 @@ def test_the_first_folder_wins_for_each_picture(db):
     """One of them may hold only some."""
     there = ["new/a.png", "old/a.png", "old/b.png", "c.png"]
     found = db(there, labels(["a.png", "b.png", "c.png"], ("new", "old", "")))
-    assert found.table["image"].tolist() == ["new/a.png", "old/b.png", "c.png"]
+    assert found.table["image"].tolist() == ["new/a.png", "old/b.png"]
     # the copy that is not used has no row of its own
     assert found.unlabelled == ("old/a.png",)
+    # a file beside the folders of most pictures is another one of that name
+    assert found.missing == ("c.png",)
+
+
+def test_all_at_the_top(db):
+    """Where most lie there, and a few in a folder, as of a repository's own pictures."""
+    there = ["a.png", "b.png", "c.png", "new/c.png"]
+    found = db(there, labels(["a.png", "b.png", "c.png"], ("new", "")))
+    assert found.table["image"].tolist() == ["a.png", "b.png", "new/c.png"]
+
+
+def test_another_form_is_another_database(db):
+    """Reduced pictures are not to be moved to where the published ones belong."""
+    known = replace(KNOWN, forms={"small": "db-small"})
+    with pytest.raises(InputError, match=r"; small/ has them in another form: --db db-small$"):
+        db(["small/a.png"], labels(["a.png"], ("big",)), known)
 
 
 def test_extras_are_not_unlabelled(db):
@@ -222,8 +238,9 @@ def test_names_that_are_folders_or_odd_are_missing(db):
 
 NOTHING = {
     "nowhere": ([], r"no picture found: none of 2 labelled ones is in \S+/root/new or \S+/old$"),
-    "elsewhere": (["x/in/a.png"], r"; a.png is at \S+/x/in/a.png: move the pictures there$"),
-    "other copy": (["A.PNG"], r"; a.png is at \S+/root/A.PNG: move the pictures there$"),
+    "elsewhere": (["x/in/a.png"], r"that name is at \S+/x/in/a.png: if it is .* to \S+/new$"),
+    "deeper": (["x/New/in/a.png"], r"; in/a.png is in (\S+)/x/New: move the pictures to \1$"),
+    "other copy": (["A.PNG"], r"new or \S+/old$"),
     "above": (["../new/in/a.png"], r"; a.png is under (\S+): give --root \1$"),
     "packed": (["db.rar"], r"; db.rar is no whole archive: download it again .or join its parts.$"),
     "half": (["db.zip.part"], r"; db.zip.part is an unfinished download: finish it$"),

@@ -9,7 +9,9 @@ from trees_generated import BUILDERS as GENERATED
 from trees_other import BUILDERS as OTHER
 from trees_synthetic import BUILDERS as SYNTHETIC
 
-from pipeline.databases import DATABASES
+from pipeline.databases import DATABASES, locate
+from pipeline.databases.checking import check
+from pipeline.databases.tree import Tree
 
 BUILDERS = AUTHENTIC | GENERATED | OTHER | SYNTHETIC
 # The sample is built, and tested, by itself; PCUID lies in ../shared as it was downloaded.
@@ -53,6 +55,29 @@ def test_check_reads_every_layout(capsys, tree, name):
         assert set(facts["split_counts"]) <= {*known.split, "train", "val", "test", "none"}
     if facts["targets"]:
         assert facts["mos_min"] < facts["mos_max"]
+
+
+WHOLE = [name for name in BUILDERS if DATABASES[name].targets and name != "ava"]
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_whole_database_has_no_problem(tree, name):
+    """With a file for every row, `check` finds nothing wrong."""
+    root, known = tree(name), DATABASES[name]
+    found = Tree(root)
+    labels = known.labels(found)
+    table = labels.table
+    used = (f for f in labels.folders if any(path.startswith(f) for path in found.pictures()))
+    place = root / next(used, "")
+    for file in table["file"] if "file" in table else table["name"]:
+        path = place / file
+        if found.find(file, labels.folders) is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x")
+    facts = check(locate(name, root, root))
+    assert facts["problems"] == []
+    assert facts["n_missing"] == facts["n_unreadable"] == 0
+    assert facts["n_read"] in (known.n_pictures, sum(known.split.values()))
 
 
 @pytest.mark.parametrize("name", [name for name in BUILDERS if DATABASES[name].targets])

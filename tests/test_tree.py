@@ -292,11 +292,14 @@ def test_a_root_that_is_off_is_told(tmp_path, label, moved):
     assert one_line(error).endswith(f"but in {right}: give --root {right}")
 
 
-def test_the_nearest_copy_is_named(tmp_path):
-    """Of two folders below, the one with fewer folders in between."""
+def test_the_nearest_copies_are_named(tmp_path):
+    """Fewest folders in between; of two as near, one may belong to another database."""
     touch(tmp_path, "a/b/c/MOS.csv", "z10/MOS.csv", "z2/MOS.csv")
-    with pytest.raises(InputError, match=f"give --root {tmp_path}/z2$"):
+    with pytest.raises(InputError, match=f"give --root {tmp_path}/z2 or {tmp_path}/z10$"):
         Tree(tmp_path).label("MOS.csv")
+    touch(tmp_path, "k/part1/MOS.csv")
+    with pytest.raises(InputError, match=f"give --root {tmp_path}/k$"):
+        Tree(tmp_path).label("part1/MOS.csv")
 
 
 def test_a_root_inside_the_folder_of_labels(tmp_path):
@@ -378,7 +381,7 @@ def test_archives_say_what_to_do(tmp_path, name):
     """What is packed, in parts, half or a web page instead."""
     content, what = ARCHIVES[name]
     (tmp_path / name).write_bytes(content(tmp_path / name))
-    touch(tmp_path, "a.png", "b.csv", "in/below.rar", "part", "zip")
+    touch(tmp_path, "a.png", "b.csv", "in/deep/below.rar", "part", "zip")
     assert Tree(tmp_path).archives() == [(name, what)]
     assert Tree(tmp_path).archives_line() == f"; {name} {what}"
 
@@ -392,11 +395,14 @@ def test_what_is_not_whole_is_said_first(tmp_path):
     assert lines == [f"db.zip {BROKEN}", f"x.part {UNFINISHED}", f"db.z01 {PART}"]
 
 
-def test_elsewhere_finds_a_last_name(tmp_path):
-    """Wherever it lies, 2 before 10."""
-    touch(tmp_path, "p10/A.png", "p2/a.PNG", "aa.png")
+def test_elsewhere_finds_a_whole_name(tmp_path):
+    """Wherever it lies, 2 before 10; img1.png of one folder is not that of another."""
+    touch(tmp_path, "p10/A.png", "p2/a.PNG", "aa.png", "x/Images/a.png")
     tree = Tree(tmp_path)
-    assert tree.elsewhere("Images/a.png") == "p2/a.PNG"
+    assert tree.elsewhere("a.png") == "p2/a.PNG"
+    assert tree.elsewhere("Images/a.png") == "x/Images/a.png"
+    assert tree.elsewhere("a.png", ("p10", "images")) == "p10/A.png"
+    assert tree.elsewhere("other/a.png") is None
     assert tree.elsewhere("b.png") is None and tree.elsewhere("") is None
 
 

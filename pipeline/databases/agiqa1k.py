@@ -55,17 +55,14 @@ def read_agiqa1k(tree: Tree) -> Labels:
     else:
         raw, target, score = read_sheet(path, "image", "prompt", "mos"), "mos", "mos"
     names = raw["image"].map(text)
-    twice = (names == _TWICE) & names.duplicated(keep=False)
-    left = twice | (names == _CUT)
-    problems = []
-    if twice.any():
-        problems.append(
-            f"{int(twice.sum())} of {len(raw)} rows of {path.name} are left out: they all score "
-            f"{_TWICE} and none scores {_NEVER}, and nothing tells which score belongs to which"
-        )
-    if (names == _CUT).any():
-        problems.append(
-            f"1 of {len(raw)} rows of {path.name} is left out: its name {_CUT} is cut short"
+    # where a name is wrong, both are left out in every file, so that folds are the same
+    wrong = (names == _CUT) | (names == _TWICE) & names.duplicated(keep=False)
+    left = wrong | names.isin([_TWICE, _NEVER]) & wrong.any()
+    remarks = []
+    if left.any():
+        remarks.append(
+            f"{int(left.sum())} of {len(raw)} rows of {path.name} are left out, of {_TWICE} and "
+            f"{_NEVER}: their names are wrong, and nothing tells which score belongs to which"
         )
     raw, names = raw[~left], names[~left]
     table = pd.DataFrame({"name": names, target: numbers(raw[score], names, score, path)})
@@ -79,7 +76,7 @@ def read_agiqa1k(tree: Tree) -> Labels:
         folders=("images", "file", ""),
         extras=frozenset(map(folded, (_TWICE, _NEVER, _CUT))) if left.any() else frozenset(),
         n_read=len(left),
-        problems=tuple(problems),
+        remarks=tuple(remarks),
     )
 
 

@@ -23,7 +23,10 @@ from pipeline.databases.tree import Tree
 N_PICTURES, N_PROMPTS, A_MODEL, A_PROMPT = 2400, 100, 400, 4
 _TARGETS = {"mos": 1, "mos_authenticity": 2, "mos_correspondence": 3}
 _JSON = "AIGIQA2023.json"
-_PROMPTS = ("AIGCIQA2023_Prompts.xlsx", "DATA/AIGCIQA2023_Prompts.xlsx")
+_PROMPTS = tuple(
+    f"{folder}AIGCIQA2023_Prompts.xlsx"
+    for folder in ("", "DATA/", "AIGCIQA2023-main/", "AIGCIQA2023/")
+)
 _GET = (
     "download Image/ and DATA/ from the links of the repository wangjiarui153/AIGCIQA2023 (or "
     f"allimg.zip and {_JSON} from IntMeGroup/AIGCIQA2023 on Hugging Face), and "
@@ -52,6 +55,8 @@ def read_aigciqa2023(tree: Tree) -> Labels:
         prompts = _prompts(files[-1])
         table["prompt"] = [prompts[int(group)] for group in table["group"]]
         problems = []
+    elif "prompt" not in table and not problems:
+        problems.append(f"there are no prompts: put {_PROMPTS[0]} into {tree.root}")
     return Labels(
         table, tuple(files), folders=("Image/allimg", "allimg", "Image", ""), problems=(*problems,)
     )

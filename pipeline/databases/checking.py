@@ -10,10 +10,10 @@ from features.duplicates import near_duplicates
 from features.errors import InputError
 from features.progress import progress
 from pipeline.databases import Source
-from pipeline.databases.known import Labels, open_labels
+from pipeline.databases.known import Labels, open_labels, where_else
 from pipeline.databases.table import Database
 from pipeline.databases.tree import Tree
-from pipeline.protocols import SIDES
+from pipeline.splits import SIDES
 
 # What nothing is said of while labels or pictures are not found.
 _UNKNOWN = ("n_read", "n_rows", "n_present", "n_missing", "n_unreadable", "n_unlabelled")
@@ -35,19 +35,25 @@ def check(source: Source, deep: bool = False, duplicates: bool = False) -> dict:
     """
     facts = {"name": source.name, "title": source.known.title, "root": str(source.root)}
     facts |= dict.fromkeys(_UNKNOWN)
-    facts |= {"targets": {}, "split_counts": {}, "labels": [], "problems": []}
+    facts |= {"targets": {}, "split_counts": {}, "labels": [], "problems": [], "remarks": []}
     try:
         if source.known.build:
             source.known.build(source.root)
         tree = Tree(source.root)
         labels = source.labels(tree)
         facts |= _of_labels(source, labels)
-        facts["problems"] = [*_differences(source, labels, facts)]
+        facts["problems"] = _differences(source, labels, facts)
+        facts["remarks"] = _remarks(source, labels, facts)
+        problems, remarks = facts["problems"], facts["remarks"]
         database = open_labels(source.name, source.known, tree, labels)
     except InputError as error:
         facts["problems"].append(str(error))
         return facts
-    return facts | _of_pictures(source, tree, database, facts["problems"], deep, duplicates)
+    facts |= _of_pictures(source, tree, labels, database, deep, duplicates)
+    return facts | {
+        "problems": [*problems, *facts["problems"]],
+        "remarks": [*remarks, *facts["remarks"]],
+    }
 
 
 def _of_labels(source: Source, labels: Labels) -> dict:
@@ -84,47 +90,67 @@ def _of_labels(source: Source, labels: Labels) -> dict:
 
 
 def _differences(source: Source, labels: Labels, facts: dict) -> list[str]:
-    """Return how the labels differ from the published ones; of pools their readers say it."""
+    """Return how the labels differ from the published ones, where their reader does not say it."""
     known, counts = source.known, facts["split_counts"]
     rows, groups = facts["n_read"], facts["n_groups"]
-    files = ", ".join(path.name for path in labels.files)
-    if not known.targets or known.n_pictures is None:
+    if not known.targets or known.n_pictures is None or labels.problems:
         return []
-    if rows not in (known.n_pictures, sum(known.split.values())):
+    # a part of an official split may come in a file of its own
+    parts = sum(number for side, number in known.split.items() if side in counts)
+    if rows not in (known.n_pictures, parts):
         return [
-            f"{files}: {rows} rows, and {known.title} is published with {known.n_pictures}: is it "
-            "whole, and of this release?"
+            f"{_files(labels.files)}: {rows} rows, and {known.title} is published with "
+            f"{known.n_pictures}: is it whole, and of this release?"
         ]
     lines = []
     if known.n_groups not in (None, groups) and rows == known.n_pictures:
         lines.append(
-            f"{files}: {groups} groups ({known.group_by}), and {known.title} is published with "
-            f"{known.n_groups}: is it whole, and of this release?"
+            f"{_files(labels.files)}: {groups} groups ({known.group_by}), and {known.title} is "
+            f"published with {known.n_groups}: is it whole, and of this release?"
         )
     for side, published in known.split.items():
-        found = counts.get(side, 0)
-        if counts and found != published:
+        found = counts.get(side, published)
+        if abs(found - published) > known.n_lost:
             lines.append(f"the official split has {published} pictures in {side}, found {found}")
     return lines
+
+
+def _remarks(source: Source, labels: Labels, facts: dict) -> list[str]:
+    known = source.known
+    lines = list(labels.remarks)
+    if known.split and not facts["split_counts"] and not labels.problems:
+        lines.append(f"the official split is not here: {known.get}")
+    return lines
+
+
+def _files(paths: tuple[Path, ...]) -> str:
+    """Return the names of label files, of many the first and the last."""
+    names = [path.name for path in paths]
+    if len(names) > 4:
+        return f"{names[0]} ... {names[-1]} ({len(names)} files)"
+    return ", ".join(names) or "no label file"
 
 
 def _of_pictures(
     source: Source,
     tree: Tree,
+    labels: Labels,
     database: Database,
-    problems: list[str],
     deep: bool,
     duplicates: bool,
 ) -> dict:
     """Return what the files say."""
-    lines = [*problems, *database.problems]
+    lines = list(database.problems)
     missing, unlabelled = database.missing, database.unlabelled
-    if missing:
-        seen = tree.elsewhere(missing[0])
-        hint = f"; a file of that name is at {seen}: move it" if seen else tree.archives_line()
+    if len(missing) > source.known.n_lost:
+        hint = where_else(source.known, tree, labels, missing[0]) or tree.archives_line()
         lines.append(f"{len(missing)} labelled pictures are missing: {_some(missing)}{hint}")
-    if unlabelled and database.targets and len(unlabelled) != source.known.n_unlabelled:
-        lines.append(f"{len(unlabelled)} pictures have no label: {_some(unlabelled)}")
+    remarks = []
+    if unlabelled and database.targets:
+        published = source.known.n_unlabelled
+        beside = f" ({published} are published without one)" if published else ""
+        line = f"{len(unlabelled)} pictures have no label{beside}: {_some(unlabelled)}"
+        (lines if len(unlabelled) > published else remarks).append(line)
     paths = database.paths()
     bad = _broken(database, paths, _decodes if deep else _is_there, deep)
     if bad:
@@ -147,7 +173,7 @@ def _of_pictures(
                 f"{len(apart)} pairs of near-duplicates stand in different groups: {some}; "
                 "fit --group-by duplicates joins them"
             )
-    return facts | {"problems": lines}
+    return facts | {"problems": lines, "remarks": remarks}
 
 
 def _broken(
@@ -156,12 +182,14 @@ def _broken(
     """Return name -> reason of the pictures that cannot be read."""
     names, bad = database.table["name"].tolist(), {}
     bar = progress(len(paths), f"check {database.name}")
-    with bar, ThreadPoolExecutor(os.cpu_count() if deep else 1) as pool:
+    with bar, ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(paths), _TOGETHER):
-            for index, reason in enumerate(pool.map(look, paths[start : start + _TOGETHER])):
+            some = paths[start : start + _TOGETHER]
+            # threads pay where pictures are decoded
+            for index, reason in enumerate(pool.map(look, some) if deep else map(look, some)):
                 if reason:
                     bad[names[start + index]] = reason
-                bar.update()
+            bar.update(len(some))
     return bad
 
 
@@ -207,7 +235,7 @@ def lines_of(facts: dict) -> list[str]:
         lines.append(f"  {what:{width}}  {text}")
 
     if facts["n_rows"] is not None:
-        files = ", ".join(Path(path).name for path in facts["labels"]) or "none"
+        files = _files(tuple(map(Path, facts["labels"])))
         left_out = facts["n_read"] - facts["n_rows"]
         add(
             "labels",
@@ -232,5 +260,6 @@ def lines_of(facts: dict) -> list[str]:
             f"{found['n_pairs']:,} pairs of near-duplicates, {len(found['across_groups']):,} of "
             "them in different groups",
         )
+    lines += [f"remark: {line}" for line in facts["remarks"]]
     lines += [f"problem: {line}" for line in facts["problems"]] or ["no problem found"]
     return lines

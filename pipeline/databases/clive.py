@@ -48,7 +48,6 @@ def read_clive(tree: Tree) -> Labels:
         tuple(files),
         folders=(*(f"{folder}Images" for folder in _NESTED), ""),
         extras=frozenset(map(folded, names[training])),
-        n_read=len(table),
     )
 
 

@@ -34,7 +34,8 @@ class Labels:
     targets : where they depend on the files; else those of `Known` that the table has
     group_by : what a group is, where it depends on the files
     n_read : rows of the label file, where some of them were left out
-    problems : lines about what is wrong with the labels
+    problems : lines about what is wrong with the labels, and can be mended
+    remarks : lines about what is as published, and worth knowing
     note : what must be said wherever numbers of this database are shown
     """
 
@@ -46,6 +47,7 @@ class Labels:
     group_by: str = ""
     n_read: int | None = None
     problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     note: str = ""
 
 
@@ -64,7 +66,9 @@ class Known:
     group_by : what a group is, in words
     split : pictures of the official split's parts; empty without one
     pictures_of : title of the database whose pictures these are, in another form
+    forms : folder -> name of the database that its pictures are: these, in another form
     n_unlabelled : pictures that are published without a score beside the others
+    n_lost : about how many labelled pictures no copy has
     page : where it is published
     terms : licence or terms of use, in words
     get : what to download, in words
@@ -82,7 +86,9 @@ class Known:
     group_by: str = "picture"
     split: Mapping[str, int] = field(default_factory=dict)
     pictures_of: str = ""
+    forms: Mapping[str, str] = field(default_factory=dict)
     n_unlabelled: int = 0
+    n_lost: int = 0
     page: str = ""
     terms: str = ""
     get: str = ""
@@ -106,10 +112,10 @@ def open_labels(name: str, known: Known, tree: Tree, labels: Labels) -> Database
     if "group" not in table:
         table = table.assign(group=table["name"])
     wanted = table["file"] if "file" in table else table["name"]
-    found = [tree.find(str(file), labels.folders) for file in wanted]
+    found = _find(tree, wanted.astype(str).tolist(), labels.folders)
     there = np.array([path is not None for path in found], bool)
     if len(table) and not there.any():
-        raise InputError(_nothing(known.title, tree, labels, wanted.iloc[0], len(table)))
+        raise InputError(_nothing(known, tree, labels, wanted.iloc[0], len(table)))
     table = table.drop(columns="file", errors="ignore")
     table.insert(1, "image", pd.Series(found, dtype=object))
     table.insert(2, "row", np.arange(len(table)))
@@ -132,19 +138,53 @@ def open_labels(name: str, known: Known, tree: Tree, labels: Labels) -> Database
             *_shared(table["name"], found),
             *_of_tree(tree),
         ),
+        labels.remarks,
     )
 
 
-def _nothing(title: str, tree: Tree, labels: Labels, first: str, n: int) -> str:
+def _find(tree: Tree, files: list[str], folders: tuple[str, ...]) -> list[str | None]:
+    """Return the paths of files: in a named folder, or all at the top.
+
+    Where most lie in a folder, a file of the same name beside it is another picture.
+    """
+    named = [folder for folder in folders if folder]
+    found = [tree.find(file, named) for file in files]
+    if "" not in folders:
+        return found
+    beside = [
+        tree.find(file) if path is None else None for file, path in zip(files, found, strict=True)
+    ]
+    if sum(path is not None for path in found) > sum(path is not None for path in beside):
+        return found
+    return [path or other for path, other in zip(found, beside, strict=True)]
+
+
+def _nothing(known: Known, tree: Tree, labels: Labels, first: str, n: int) -> str:
     places = " or ".join(str(tree.root / folder) for folder in labels.folders[:3])
-    seen = tree.elsewhere(first)
-    line = f"{title}: no picture found: none of {n} labelled ones is in {places}"
+    line = f"{known.title}: no picture found: none of {n} labelled ones is in {places}"
     above = tree.above(f"{folder}/{first}".lstrip("/") for folder in labels.folders[:3])
+    hint = where_else(known, tree, labels, first)
+    if not hint and above:
+        hint = f"; {PurePosixPath(first).name} is under {above}: give --root {above}"
+    return line + hint + tree.archives_line()
+
+
+def where_else(known: Known, tree: Tree, labels: Labels, missing: str) -> str:
+    """Return where a missing picture seems to be and what to do, as the end of a sentence."""
+    seen = tree.elsewhere(missing, labels.folders)
     if seen:
-        line += f"; {PurePosixPath(first).name} is at {tree.root / seen}: move the pictures there"
-    elif above:
-        line += f"; {PurePosixPath(first).name} is under {above}: give --root {above}"
-    return line + tree.archives_line()
+        folder = seen[: -len(missing) - 1]
+        return f"; {missing} is in {tree.root / folder}: move the pictures to {tree.root}"
+    for folder, form in known.forms.items():
+        if tree.elsewhere(missing, (folder,)):
+            return f"; {folder}/ has them in another form: --db {form}"
+    seen = tree.elsewhere(missing)
+    if seen:
+        return (
+            f"; a file of that name is at {tree.root / seen}: if it is the picture, move all to "
+            f"{tree.root / labels.folders[0]}"
+        )
+    return ""
 
 
 def _unlabelled(tree: Tree, labels: Labels, found: list[str]) -> tuple[str, ...]:

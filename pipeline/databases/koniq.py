@@ -20,8 +20,11 @@ from pipeline.databases.tree import Tree
 
 _SETS = "koniq10k_distributions_sets.csv"
 _SCORES = "koniq10k_scores_and_distributions.csv"
-# each at the top, in the folder of the repository, or in one named after its archive
-_FILES = (_SETS, f"metadata/{_SETS}", _SCORES, f"{_SCORES.removesuffix('.csv')}/{_SCORES}")
+# each at the top, in a copy of the repository, or in a folder named after its archive
+_FILES = (
+    *(f"{folder}{_SETS}" for folder in ("", "metadata/", "koniq/metadata/")),
+    *(f"koniq-master/metadata/{_SETS}", _SCORES, f"{_SCORES.removesuffix('.csv')}/{_SCORES}"),
+)
 _GET = (
     "download koniq10k_1024x768.zip and koniq10k_scores_and_distributions.zip from the page; "
     f"{_SETS}, with the official split, is in the repository subpic/koniq"
@@ -69,6 +72,7 @@ KONIQ = Known(
     n_pictures=10073,
     targets={"mos": Target(0, 100), "mos_ratings": Target(1, 5)},
     split={"train": 7058, "val": 1000, "test": 2015},
+    forms={"512x384": "koniq-512x384"},
     n_unlabelled=300,
     page="https://database.mmsp-kn.de/koniq-10k-database.html",
     terms="photographs of YFCC100M, each under its own Creative Commons licence",
@@ -79,6 +83,7 @@ KONIQ_SMALL = replace(
     KONIQ,
     title="KonIQ-10k at 512x384",
     pictures_of=KONIQ.title,
+    forms={"1024x768": "koniq"},
     labels=partial(read_koniq, size="512x384"),
     aliases=("koniq10k-512x384",),
 )

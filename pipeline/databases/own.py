@@ -13,6 +13,7 @@ from pipeline.databases.known import Known, Labels
 from pipeline.databases.sheets import read_table
 from pipeline.databases.table import COLUMNS, Target, numbers, under
 from pipeline.databases.tree import Tree
+from pipeline.splits import SIDES
 
 _TARGET = re.compile(r"d?mos(_\w+)?(?<!_std)")
 
@@ -34,12 +35,19 @@ def csv_labels(path: Path, tree: Tree) -> Labels:
     raw = read_table(path)
     names = image_names(raw, path, tree.root)
     table = pd.DataFrame({"name": names})
-    targets = {}
+    targets, problems = {}, []
     for column in raw.columns:
         if _TARGET.fullmatch(column):
             table[column] = numbers(raw[column], names, column, path)
             targets[column] = Target(higher_is_better=not column.startswith("dmos"))
-        elif column in COLUMNS or _TARGET.fullmatch(column.removesuffix("_std")):
+        elif column == "level" or _TARGET.fullmatch(column.removesuffix("_std")):
+            table[column] = pd.to_numeric(raw[column], errors="coerce")
+            odd = raw[column][table[column].isna() & (raw[column] != "")]
+            if len(odd):
+                problems.append(
+                    f"{len(odd)} values of {column} are no numbers, the first is {odd.iloc[0]!r}"
+                )
+        elif column in COLUMNS:
             table[column] = raw[column]
     group_by = "column group" if "group" in raw else "picture"
     if "group" not in table and (table.get("prompt", pd.Series(dtype=str)) != "").any():
@@ -50,7 +58,14 @@ def csv_labels(path: Path, tree: Tree) -> Labels:
         table["group"] = names
     if table["group"].isna().any() or (table["group"] == "").any():
         raise InputError(f"{path}: the column group is empty in some rows; fill it or remove it")
-    return Labels(table, (path,), targets=targets, group_by=group_by)
+    if "split" in table:
+        odd = table["split"][~table["split"].str.strip().str.lower().isin([*SIDES, ""])]
+        if len(odd):
+            problems.append(
+                f"{len(odd)} values of split are not train, val or test, the first is "
+                f"{odd.iloc[0]!r}"
+            )
+    return Labels(table, (path,), targets=targets, group_by=group_by, problems=tuple(problems))
 
 
 OWN = Known("your own data", "a folder of pictures, or a CSV", folder_labels)

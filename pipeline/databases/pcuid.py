@@ -27,7 +27,8 @@ NEAR_DUPLICATES = (
     (283, 284, 285),
 )
 _FIRST = {number: group[0] for group in NEAR_DUPLICATES for number in group}
-_NUMBER = re.compile(r"(?P<number>\d+)\.jpe?g", re.IGNORECASE)
+# as published, or without the two letters, which some archives lose
+_FILE = re.compile(r"(300-[123]/)?(图片)?(?P<number>\d{1,3})\.jpe?g", re.IGNORECASE)
 _GET = "--root is the folder that holds MOS.xlsx and 300-1/ 300-2/ 300-3/"
 
 
@@ -52,7 +53,7 @@ def read_pcuid(tree: Tree) -> Labels:
 def _by_number(tree: Tree) -> dict[int, str]:
     names: dict[int, str] = {}
     for name in tree.pictures():
-        match = _NUMBER.search(name)
+        match = _FILE.fullmatch(name)
         if match:
             number = int(match["number"])
             if number in names:

@@ -77,6 +77,7 @@ SPAQ = Known(
     partial(read_spaq, pictures="TestImage"),
     n_pictures=11125,
     targets={column: Target(0, 100) for column in _TARGETS},
+    forms={"img_resize": "spaq-resized"},
     page="https://github.com/h4nwei/SPAQ",
     terms="education and research only",
     get=_GET,
@@ -86,5 +87,6 @@ SPAQ_RESIZED = replace(
     SPAQ,
     title="SPAQ, resized",
     pictures_of=SPAQ.title,
+    forms={"TestImage": "spaq"},
     labels=partial(read_spaq, pictures="img_resize"),
 )

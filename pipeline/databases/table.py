@@ -49,6 +49,7 @@ class Database:
     labels : the label files, the main one first
     note : what must be said wherever numbers of this database are shown
     problems : a line for each thing that is wrong with labels or files, and can be lived with
+    remarks : a line for each thing that is as published, and worth knowing
     """
 
     name: str
@@ -61,6 +62,7 @@ class Database:
     labels: tuple[Path, ...] = ()
     note: str = ""
     problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.table) == 0:

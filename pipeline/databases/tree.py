@@ -164,14 +164,16 @@ class Tree:
             found = self.find(name)
             if found:
                 return self.root / found
-        better = self._better_root(names)
+        better = self._better_roots(names)
         if better:
+            places = " or ".join(map(str, better))
             raise InputError(
-                f"{title}'s label file {names[0]} is not in {self.root}, but in {better}: give "
-                f"--root {better}"
+                f"{title}'s label file {names[0]} is not in {self.root}, but in {places}: give "
+                f"--root {places}"
             )
         wanted = " or ".join(names[:3])
-        seen = next(filter(None, map(self.elsewhere, names)), None)
+        lasts = (PurePosixPath(name).name for name in names)
+        seen = next(filter(None, map(self.elsewhere, lasts)), None)
         raise InputError(
             f"expected {title}'s label file {wanted} under {self.root}, which is not there"
             + (f"; a file of that name is at {seen}: move it" if seen else "")
@@ -179,15 +181,20 @@ class Tree:
             + self.archives_line()
         )
 
-    def _better_root(self, names: Iterable[str]) -> Path | None:
-        """Return the folder above or below that holds one of these files where we expect it."""
+    def _better_roots(self, names: Iterable[str]) -> list[Path]:
+        """Return folders below or above that hold one of these files where we expect it."""
+        roots = {}
         for name in names:
             end = f"/{folded(name)}"
-            deeper = [path for key, path in self.files.items() if key.endswith(end)]
-            if deeper:
-                nearest = min(deeper, key=lambda path: (path.count("/"), natural(path)))
-                return self.root / nearest.rsplit("/", end.count("/"))[0]
-        return self.above(names)
+            for key, path in self.files.items():
+                if key.endswith(end):
+                    root = path.rsplit("/", end.count("/"))[0]
+                    roots[root] = min(roots.get(root, natural(name)), natural(name))
+        # one that is as near as another may belong to another database: both are named
+        depth = min((root.count("/") for root in roots), default=0)
+        near = sorted((root for root in roots if root.count("/") == depth), key=natural)
+        above = self.above(names)
+        return [self.root / root for root in near[:3]] or ([above] if above else [])
 
     def above(self, names: Iterable[str]) -> Path | None:
         """Return the folder above the root, or above that, that holds one of these files."""
@@ -197,16 +204,19 @@ class Tree:
                 return folder
         return None
 
-    def elsewhere(self, name: str) -> str | None:
-        """Return some file of that last name, wherever it lies; None where there is none."""
-        end = "/" + PurePosixPath(folded(name)).name
-        found = (path for key, path in self.files.items() if f"/{key}".endswith(end))
+    def elsewhere(self, name: str, folders: Iterable[str] = ("",)) -> str | None:
+        """Return some file of that name in a folder of these names, wherever that lies."""
+        ends = [f"/{folder}/{name}".replace("//", "/") for folder in folders]
+        ends = tuple(map(folded, ends))
+        found = (path for key, path in self.files.items() if f"/{key}".endswith(ends))
         return min(found, default=None, key=natural)
 
     def archives(self) -> list[tuple[str, str]]:
-        """Return (path, what to do) of archives and unfinished downloads at the top."""
+        """Return (path, what to do) of archives and unfinished downloads, near the top."""
         found = [
-            (path, left_to_do(self.root / path)) for path in self.files.values() if "/" not in path
+            (path, left_to_do(self.root / path))
+            for path in self.files.values()
+            if path.count("/") <= 1
         ]
         # first what is no longer, or not yet, whole
         return sorted(
