@@ -107,7 +107,7 @@ def decode(data: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
                     f"the limit of {max_megapixels:g}"
                 )
             picture.seek(0)
-            return np.asarray(_upright_rgb(picture))
+            return np.asarray(upright_rgb(picture))
     except (UnreadablePicture, KeyboardInterrupt):
         raise
     except MemoryError:
@@ -163,7 +163,8 @@ def upright_size(path: Path) -> tuple[int, int]:
     return (height, width) if orientation in _TURNED else (width, height)
 
 
-def _upright_rgb(picture: Image.Image) -> Image.Image:
+def upright_rgb(picture: Image.Image) -> Image.Image:
+    """Return a picture as it is seen: turned upright, 16 bits as 8, transparency on white."""
     picture.load()
     orientation = picture.getexif().get(ExifTags.Base.Orientation)
     if orientation in _UPRIGHT:

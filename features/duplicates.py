@@ -15,12 +15,13 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from features.decode import open_picture
+from features.decode import open_picture, upright_rgb
 
 SIDE = 32
 CORRELATION = 0.95
 MAX_BITS = 16  # of 64; unrelated pictures differ in 32 on the average
-_BLOCK = 2048  # hashes compared at a time with as many others: 16 MB
+_BLOCK = 512  # pictures whose hashes are compared at a time with those of as many others
+VERSION = 1  # raised when other pairs are found
 
 
 def thumbnail(path: Path) -> np.ndarray | None:
@@ -28,19 +29,26 @@ def thumbnail(path: Path) -> np.ndarray | None:
     try:
         with open_picture(path.read_bytes()) as picture:
             picture.draft("L", (8 * SIDE, 8 * SIDE))  # a JPEG is decoded at a fraction of its size
-            return np.asarray(picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
+            grey = upright_rgb(picture).convert("L")
+            return np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX))
     except Exception:  # what the picture holds is the extraction's business to report
         return None
 
 
 def near_duplicates(
-    paths: Sequence[Path], on_picture: Callable[[], object] = lambda: None
+    paths: Sequence[Path],
+    groups: np.ndarray,
+    on_picture: Callable[[], object] = lambda: None,
 ) -> np.ndarray:
-    """Return the pairs of near-duplicates among some pictures.
+    """Return pairs of near-duplicates that belong to different groups.
+
+    As many as join all groups that share near-duplicates, and no more than a block holds of those
+    that are joined already: a thousand shots of one scene are no million pairs.
 
     Parameters
     ----------
-    on_picture : called after each picture that was read
+    groups : (n,) what each picture belongs to
+    on_picture : called once for each picture
 
     Returns
     -------
@@ -49,34 +57,41 @@ def near_duplicates(
     import imagehash  # brings its own packages, which a cache is read without
 
     small = np.zeros((len(paths), SIDE * SIDE), np.uint8)
-    signs = np.zeros((len(paths), 64), np.float32)  # +1 and -1; zeros, for no picture, match none
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(paths), _BLOCK):
-            for index, found in enumerate(pool.map(thumbnail, paths[start : start + _BLOCK])):
-                if found is not None:
-                    bits = imagehash.phash(Image.fromarray(found)).hash.ravel()
-                    small[start + index], signs[start + index] = (
-                        found.ravel(),
-                        np.where(bits, 1, -1),
-                    )
-                on_picture()
+    signs = np.zeros((len(paths), 64), np.float32)  # +1 and -1; zeros, of no picture, match none
     pairs = [np.empty((0, 2), int)]
-    for top in range(0, len(paths), _BLOCK):
-        for left in range(top, len(paths), _BLOCK):
-            alike = signs[top : top + _BLOCK] @ signs[left : left + _BLOCK].T
-            rows, columns = np.nonzero(alike >= 64 - 2 * MAX_BITS)
-            found = np.stack([rows + top, columns + left], axis=1)
-            found = found[found[:, 0] < found[:, 1]]
-            pairs += [
-                part[_correlations(small, part) > CORRELATION]
-                for part in np.split(found, range(_BLOCK, len(found), _BLOCK))
-            ]
+    _, labels = np.unique(groups, return_inverse=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for top in range(0, len(paths), _BLOCK):
+            block = slice(top, top + _BLOCK)
+            for index, found in enumerate(pool.map(thumbnail, paths[block]), top):
+                if found is not None and found.min() < found.max():  # a flat one is like none
+                    bits = imagehash.phash(Image.fromarray(found)).hash.ravel()
+                    small[index], signs[index] = found.ravel(), np.where(bits, 1, -1)
+                on_picture()
+            # this block against those before it, and itself
+            for left in range(0, top + 1, _BLOCK):
+                new = _alike(small, signs, labels, left, top)
+                pairs.append(new)
+                labels = joined(labels, new)
     return np.unique(np.concatenate(pairs), axis=0)
+
+
+def _alike(
+    small: np.ndarray, signs: np.ndarray, labels: np.ndarray, left: int, top: int
+) -> np.ndarray:
+    """Return the pairs of two blocks that are near-duplicates and have different labels."""
+    found = np.argwhere(
+        signs[left : left + _BLOCK] @ signs[top : top + _BLOCK].T >= 64 - 2 * MAX_BITS
+    )
+    found += [left, top]
+    found = found[(found[:, 0] < found[:, 1]) & (labels[found[:, 0]] != labels[found[:, 1]])]
+    parts = np.split(found, range(_BLOCK, len(found), _BLOCK))
+    return np.concatenate([part[_correlations(small, part) > CORRELATION] for part in parts])
 
 
 def _correlations(small: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Return (m,) correlations of pairs of thumbnails; 0 for a flat one."""
-    one, other = (small[pairs[:, side]].astype(float) for side in (0, 1))
+    one, other = (small[pairs[:, side]].astype(np.float32) for side in (0, 1))
     one -= one.mean(axis=1, keepdims=True)
     other -= other.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)

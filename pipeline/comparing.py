@@ -164,8 +164,8 @@ def _check_alike(a: Side, b: Side) -> None:
             else "other groups, or other pictures in the test parts"
         )
         raise InputError(
-            f"the two runs have different splits ({detail}): the database or --folds changed "
-            "between them; fit both again"
+            f"the two runs have different splits ({detail}): the database, --folds, --group-by or "
+            "--splits changed between them; fit both alike"
         )
 
 

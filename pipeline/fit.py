@@ -75,6 +75,8 @@ def run_fit(
     ):
         if name not in known:
             raise unknown_name(kind, name, known)
+    if how.protocol == "given" and not splits:
+        raise UsageError("--protocol given needs the splits: --splits FILE")
     if splits and how.protocol not in ("nested", "given"):
         raise UsageError(f"--splits takes the place of --protocol {how.protocol}: give one of them")
     cache_place, runs_place = place("cache", cache), place("runs", runs)
@@ -183,7 +185,7 @@ def main(argv: list[str] | None = None) -> int:
         "--folds",
         type=cli.positive,
         default=N_FOLDS,
-        help="folds of every protocol but official (default %(default)s)",
+        help="folds of every protocol but official and given (default %(default)s)",
     )
     add(
         "--objective",

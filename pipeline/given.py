@@ -1,13 +1,16 @@
 """Splits that are given: `fit --splits FILE`.
 
-Either by name, as a run's splits.csv: `name` and a column for each split with train, val, test or
-nothing. Or by number, as some repositories publish them: NumPy arrays `train`, `test` and perhaps
-`val`, in one .npz or as train.npy, val.npy, test.npy in a folder; one row a split, padded with -1.
+Either by name, as a run's splits.csv: `name` and a column for each split with train, val, test,
+train+test, or nothing. Or by number, as some repositories publish them: NumPy arrays `train`,
+`test` and perhaps `val`, in one .npz or as .npy files in a folder; one row a split, padded with -1.
 A number is the row of a picture in the database's label file, counted from 0 after the reader has
 left out what it leaves out. The padding is dropped: read as an index, -1 is the last picture, which
 would then be in every part.
 """
 
+import re
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +21,13 @@ from features.errors import InputError
 from pipeline.databases.sheets import read_table
 from pipeline.splits import SIDES, Fold, draw_folds, fold_of_parts
 from pipeline.tables import CachedTable
+from regressors.errors import DataError
 
 _PARTS = ("train", "val", "test")
+# Splits name the files of their studies; these are names of other studies.
+_NAME = re.compile(r"\w[\w-]{0,63}")
+_TAKEN = ("final", "together")
+_FEW = 0.9  # of all rows; a list that names fewer may be another database's
 
 
 @dataclass(frozen=True)
@@ -57,13 +65,17 @@ def read_splits(path: Path, database: CachedTable) -> Given:
         for part in ("train", "test"):
             if not there[part]:
                 raise InputError(f"{path}: {name} has no picture of {database.name} in its {part}")
-        both = (there["train"] | there["val"]) & there["test"]
-        if both:
-            warnings.append(
-                f"{path.name}: {name}: {len(both)} pictures are in train and in test, the first "
-                f"is {min(both)}"
-            )
-        folds.append(fold_of_parts(name, seed, table, *(there[part] for part in _PARTS)))
+        for one, other in (("train", "test"), ("val", "test"), ("train", "val")):
+            both = there[one] & there[other]
+            if both:
+                warnings.append(
+                    f"{path.name}: {name}: {len(both)} pictures are in {one} and in {other}, the "
+                    f"first is {min(both)}"
+                )
+        try:
+            folds.append(fold_of_parts(name, seed, table, *(there[part] for part in _PARTS)))
+        except DataError as error:
+            raise InputError(f"{path}: {name}: its training part is too small: {error}") from error
     return Given([*folds, draw_folds(table, 0)[-1]], tuple(warnings))
 
 
@@ -84,15 +96,26 @@ def _by_name(path: Path, database: CachedTable) -> tuple[dict, list[str]]:
         )
     splits = {}
     for column in columns:
-        sides = raw[column].str.strip().str.lower()
-        odd = ~sides.isin([*SIDES, ""])
-        if odd.any():
+        if not _NAME.fullmatch(column) or column in _TAKEN:
+            raise InputError(
+                f"{path}: the column {column[:80]!r} cannot name a split: expected letters, "
+                f"digits, - and _, at most 64, and none of {', '.join(_TAKEN)}"
+            )
+        cells = raw[column].str.strip().str.lower()
+        sides = cells.str.split("+")
+        odd = [
+            not (cell == "" or set(parts) <= set(SIDES))
+            for cell, parts in zip(cells, sides, strict=True)
+        ]
+        if any(odd):
             raise InputError(
                 f"{path}: expected train, val, test or nothing in the column {column}, found "
                 f"{raw[column][odd].iloc[0]!r}"
             )
-        sides = sides.map(SIDES)
-        splits[column] = {part: set(names[sides == part].dropna()) for part in _PARTS}
+        splits[column] = {
+            part: set(names[[part in map(SIDES.get, parts) for parts in sides]].dropna())
+            for part in _PARTS
+        }
     return splits, warnings
 
 
@@ -120,6 +143,9 @@ def _by_number(path: Path, database: CachedTable) -> tuple[dict, list[str]]:
     n_rows = len(database.table) + len(database.missing)
     names = dict(zip(database.table["row"], database.table["name"], strict=True))
     splits: dict[str, dict] = {}
+    if not any(map(len, arrays.values())):
+        raise InputError(f"{path}: holds no split: expected one line for each")
+    named: set[int] = set()
     for part, array in arrays.items():
         for number, rows in enumerate(array):
             rows = rows[rows != -1]
@@ -129,9 +155,15 @@ def _by_number(path: Path, database: CachedTable) -> tuple[dict, list[str]]:
                     f"{path}: {part} names row {odd}, and {database.name} has rows 0 to "
                     f"{n_rows - 1}: is it the split of this database?"
                 )
+            named.update(rows.tolist())
             # a picture that is not on this disk keeps a name, so that it is counted
             found = {names.get(row, f"row {row}") for row in rows.tolist()}
             splits.setdefault(f"split-{number}", {})[part] = found
+    if len(named) < _FEW * n_rows:
+        return splits, [
+            f"{path.name}: it names {len(named)} of {n_rows} rows: is it the split of "
+            f"{database.name}?"
+        ]
     return splits, []
 
 
@@ -139,14 +171,17 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     """Return part -> (n_splits, n) whole numbers."""
     try:
         if path.is_dir():
-            files = {part: path / f"{part}.npy" for part in SIDES}
-            found = {p: np.load(f, allow_pickle=False) for p, f in files.items() if f.is_file()}
+            files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".npy")
+            found = {file.stem: np.load(file, allow_pickle=False) for file in files}
         else:
             with np.load(path, allow_pickle=False) as archive:
                 found = {part: archive[part] for part in archive.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} cannot be read as NumPy arrays of numbers: {error}") from error
-    arrays = {SIDES[name.lower()]: a for name, a in found.items() if name.lower() in SIDES}
+    known = {name: SIDES[name.lower()] for name in found if name.lower() in SIDES}
+    if len(set(known.values())) < len(known):
+        raise InputError(f"{path}: two arrays are one part of the splits: {', '.join(known)}")
+    arrays = {part: found[name] for name, part in known.items()}
     if not {"train", "test"} <= set(arrays):
         raise InputError(
             f"{path}: expected arrays train and test (and perhaps val), found "

@@ -1,15 +1,16 @@
 """Other groups than the reader's: `--group-by COLUMN`, or `--group-by duplicates`."""
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from features.decode import file_facts
-from features.duplicates import joined, near_duplicates
-from features.errors import InputError
-from features.files import read_json, write_json
+from features.duplicates import CORRELATION, MAX_BITS, VERSION, joined, near_duplicates
+from features.errors import InputError, UsageError
+from features.files import write_json
 from features.progress import progress
 from pipeline.tables import CachedTable
 
@@ -28,8 +29,10 @@ def regrouped(database: CachedTable, group_by: str | None, folder: Path) -> Cach
 
     Raises
     ------
+    UsageError
+        When there is no such column.
     InputError
-        When there is no such column, it is empty somewhere, or the pictures are not there.
+        When it is empty somewhere, or the pictures are not there.
     """
     if group_by in (None, "group"):
         return database
@@ -38,7 +41,7 @@ def regrouped(database: CachedTable, group_by: str | None, folder: Path) -> Cach
     table = database.table
     known = group_columns(database)
     if group_by not in known:
-        raise InputError(
+        raise UsageError(
             f"--group-by {group_by}: {database.name} has no such column; it has "
             f"{', '.join([*known, DUPLICATES])}"
         )
@@ -49,7 +52,12 @@ def regrouped(database: CachedTable, group_by: str | None, folder: Path) -> Cach
             f"--group-by {group_by}: it is empty for {(group == '').sum()} pictures of "
             f"{database.name}, the first is {first}"
         )
-    return replace(database, table=table.assign(group=group), group_by=f"column {group_by}")
+    return replace(
+        database,
+        table=table.assign(group=group),
+        group_by=f"column {group_by}",
+        regrouped=group_by,
+    )
 
 
 def group_columns(database: CachedTable) -> list[str]:
@@ -73,6 +81,7 @@ def _join_duplicates(database: CachedTable, folder: Path) -> CachedTable:
         database,
         table=table.assign(group=[first[number] for number in numbers]),
         group_by=f"{database.group_by}, near-duplicates joined",
+        regrouped=DUPLICATES,
     )
 
 
@@ -93,17 +102,29 @@ def duplicate_pairs(database: CachedTable, folder: Path) -> list[tuple[str, str]
             f"--group-by {DUPLICATES} looks at the pictures, and {len(gone)} are not there, the "
             f"first is {gone[0]}: run it where they are"
         )
-    content = hashlib.sha256()
+    groups = table["group"].to_numpy(str)
+    content = hashlib.sha256(f"{VERSION} {CORRELATION} {MAX_BITS}".encode())
+    content.update("\0".join(groups).encode())
     for name, fact in zip(table["name"], facts, strict=True):
         content.update(f"{name}\0{fact.size}\0{fact.mtime_ns}\0".encode())
     path = folder / FILE
-    if path.is_file():
-        found = read_json(path, "pictures_sha256", "pairs")
-        if found["pictures_sha256"] == content.hexdigest():
-            return [tuple(pair) for pair in found["pairs"]]
+    known = _kept(path, content.hexdigest(), set(table["name"]))
+    if known is not None:
+        return known
     with progress(len(paths), f"duplicates {database.name}", "picture") as bar:
-        rows = near_duplicates(paths, bar.update)
+        rows = near_duplicates(paths, groups, bar.update)
     names = table["name"].tolist()
     pairs = [(names[one], names[other]) for one, other in rows.tolist()]
     write_json(path, {"pictures_sha256": content.hexdigest(), "pairs": pairs})
     return pairs
+
+
+def _kept(path: Path, digest: str, names: set[str]) -> list[tuple[str, str]] | None:
+    """Return the pairs that were found before; None where the file is not of these pictures."""
+    try:
+        found = json.loads(path.read_bytes())
+        pairs = [(one, other) for one, other in found["pairs"]]
+        right = found["pictures_sha256"] == digest and all(names.issuperset(pair) for pair in pairs)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return pairs if right else None

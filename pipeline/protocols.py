@@ -78,7 +78,8 @@ PROTOCOLS = {
         draw_folds, "{n} group-disjoint 80/20 folds, hyper-parameters tuned inside each"
     ),
     "official": Protocol(
-        official_fold, "the database's own split, hyper-parameters tuned on its validation part"
+        official_fold,
+        "the database's own split, hyper-parameters tuned on its validation part, or inside",
     ),
     "given": Protocol(
         no_folds,

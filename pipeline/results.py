@@ -110,6 +110,8 @@ def _notes(result: dict) -> list[str]:
     types = breakdown_text(result.get("by_distortion") or {})
     by_type = f"{where}: SRCC by distortion, worst first\n{types}" if types else ""
     crossing = result.get("groups_on_both_sides", 0)
+    other = result.get("regrouped")
+    grouped = f"{where}: grouped by {result['group_by']} (--group-by {other})" if other else ""
     leak = f"{where}: LEAK: {crossing} groups of the test part also train" if crossing else ""
     shares = ", ".join(
         f"{name} {share:.0%}" for name, share in (result.get("contributions") or {}).items()
@@ -118,6 +120,7 @@ def _notes(result: dict) -> list[str]:
     return [
         optimistic,
         leak,
+        grouped,
         sets,
         result["note"],
         few,

@@ -16,7 +16,7 @@ from features.names import parse
 from features.places import expand
 from pipeline.databases.own import image_names
 from pipeline.databases.sheets import read_table
-from pipeline.databases.table import PICTURE_SUFFIXES
+from pipeline.databases.table import PICTURE_SUFFIXES, under
 from pipeline.databases.tree import Tree
 from pipeline.runs import read_head
 from regressors.heads import HEADS, distance
@@ -65,7 +65,7 @@ def collect(arguments: Sequence[str], prompt: str = "") -> list[Picture]:
             # a picture that the list names and the disk lacks is a row with its reason
             raw = read_table(path)
             names = image_names(raw, path, path.parent)
-            files = [path.parent / name for name in names]
+            files = [under(path.parent, name) for name in names]
             texts = raw.get("prompt", [""] * len(raw))
             found = dict(zip(names, zip(files, texts, strict=True), strict=True))
         elif path.is_file():

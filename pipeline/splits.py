@@ -113,7 +113,9 @@ def as_table(table: pd.DataFrame, folds: list[Fold]) -> pd.DataFrame:
     for fold in folds:
         if fold.test:
             result[fold.name] = np.where(result["name"].isin(fold.train), "train", "")
-            result.loc[result["name"].isin(fold.test), fold.name] = "test"
+            test = result["name"].isin(fold.test)
+            both = test & (result[fold.name] == "train")  # as splits that are given may have it
+            result.loc[test, fold.name] = np.where(both[test], "train+test", "test")
             if len(fold.inner) == 1:
                 validation = fold.inner[0][1] - fold.test
                 result.loc[result["name"].isin(validation), fold.name] = "val"
@@ -131,5 +133,6 @@ def group_index(splits: pd.DataFrame) -> dict[str, int]:
     splits : as `as_table` returns it
     """
     folds = splits.columns.drop(["name", "group"])
-    rows = splits[splits[folds[0]] == "test"] if len(folds) == 1 else splits
+    tested = splits[folds[0]].isin(["test", "train+test"])
+    rows = splits[tested] if len(folds) == 1 else splits
     return {group: number for number, group in enumerate(sorted(set(rows["group"])))}

@@ -105,6 +105,8 @@ def summary(
         "trials": settings["trials"],
         "objective": settings["objective"],
         "groups_on_both_sides": crossing,
+        "group_by": data.database.group_by,
+        "regrouped": data.database.regrouped,
         "augmented": settings.get("augmented", 0),
         "keys": data.keys,
         "seen_by": _seen_by(settings),

@@ -31,6 +31,7 @@ class CachedTable:
     labels_sha256: str
     missing: list[str]
     note: str
+    regrouped: str = ""  # what `--group-by` asked for
 
     def path(self, name: str) -> Path:
         """Return the file of a picture."""

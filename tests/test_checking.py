@@ -11,8 +11,8 @@ from test_commands import call
 from trees_authentic import BUILDERS
 
 from pipeline.databases import locate
-from pipeline.databases.__main__ import main, run_list
-from pipeline.databases.checking import check, lines_of
+from pipeline.databases.__main__ import lines_of, main, run_list
+from pipeline.databases.checking import check
 
 LABELS = "koniq10k_distributions_sets.csv"
 
@@ -230,7 +230,7 @@ def test_duplicates_in_different_groups_are_named(koniq):
     one, other = sorted((koniq / "1024x768").iterdir())[:2]
     shutil.copy(one, other)
     facts = check(locate("koniq", koniq, koniq), duplicates=True)
-    assert [one.name, other.name] in facts["duplicates"]["across_groups"]
+    assert [one.name, other.name] in facts["duplicates"]
     assert any("fit --group-by duplicates" in line for line in facts["problems"])
     assert any("near-duplicates" in line for line in lines_of(facts))
 

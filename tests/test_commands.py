@@ -268,7 +268,7 @@ def test_a_name_that_is_not_cached_lists_each_known_one_once(capsys, own_home, f
     """Cached databases and those that can be read, without repetition."""
     (own_home / "cache" / "pcuid").mkdir()
     (own_home / "cache" / "pcuid" / "table.json").write_text("{}")
-    code, _, err = call(capsys, "fit", "--db", "koniq")
+    code, _, err = call(capsys, "fit", "--db", "konik")
     names = err.strip().splitlines()[-1].split("known are ")[1].split(", ")
     assert code == 2 and len(names) == len(set(names)) and fitted[0] in names
 

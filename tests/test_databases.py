@@ -156,9 +156,10 @@ def test_pcuid_root_without_labels(tmp_path):
 def test_pcuid_groups_are_those_that_are_measured(shared):
     """The groups written down are what the thumbnails say."""
     database = open_database("pcuid", shared / "data" / "pcuid", shared)
-    pairs = near_duplicates(database.paths())
+    names = database.table["name"].to_numpy(str)
+    pairs = near_duplicates(database.paths(), names)
     assert len(pairs) == 26
-    measured = joined(database.table["name"].to_numpy(str), pairs)
+    measured = joined(names, pairs)
     both = database.table["group"] + "/" + measured.astype(str)
     assert both.nunique() == database.table["group"].nunique() == len(set(measured))
 

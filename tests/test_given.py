@@ -81,7 +81,7 @@ def test_numbers_are_rows_of_the_label_file_and_padding_is_dropped(tmp_path, kin
             np.save(path / f"{part}.npy", array)
     database = cached()
     given = read_splits(path, database)
-    assert given.warnings == ()
+    assert given.warnings == (f"{path.name}: it names 16 of 60 rows: is it the split of own?",)
     one, two, _ = given.folds
     assert one.test == by_row([20, 21], database) and two.test == by_row([22, 23, 24], database)
     assert one.train == by_row([0, 1, 2, 3, 4, 10, 11], database)
@@ -103,9 +103,15 @@ def test_train_that_meets_test_is_said_and_marked(tmp_path):
         f"s.npz: split-0: 1 pictures are in train and in test, the first is {name}",
     )
     how = How(trials=3, folds=1, protocol="given")
-    [(_, result)] = fit_runs([data()], "nss", tmp_path, how, Where(), given.folds)
+    [(folder, result)] = fit_runs([data()], "nss", tmp_path, how, Where(), given.folds)
     assert "LEAK" in result_table([result])
     assert result["groups_on_both_sides"] > 0
+    # written as it is, and read back so
+    written = pd.read_csv(folder / "splits.csv", keep_default_na=False).set_index("name")
+    assert written["split-0"][name] == "train+test"
+    again = read_splits(folder / "splits.csv", database)
+    assert again.folds[0].train == given.folds[0].train
+    assert again.folds[0].test == given.folds[0].test
 
 
 def test_rows_that_are_not_on_this_disk_are_counted(tmp_path):
@@ -149,6 +155,16 @@ BAD = {
     "uneven": ("s.npz", saved(train=[[0], [1]], test=[2]), "different numbers"),
     "pickle": ("s.npz", saved(train=np.array([{}], object), test=[1]), "cannot be read as NumPy"),
     "no archive": ("s.npz", text("x"), "cannot be read as NumPy arrays"),
+    "no zip": (
+        "s.npz",
+        lambda path: path.write_bytes(b"PK\x03\x04half"),
+        "cannot be read as NumPy",
+    ),
+    "no split": ("s.npz", saved(train=np.empty((0, 3)), test=np.empty((0, 3))), "holds no split"),
+    "one part twice": ("s.npz", saved(train=[0], training=[1], test=[2]), "train, training"),
+    "final": ("s.csv", text("name,final\np000.png,train\n"), "'final' cannot name a split"),
+    "path": ("s.csv", text("name,../../x\np000.png,train\n"), "'../../x' cannot name a split"),
+    "tiny": ("s.csv", text("name,a\np000.png,train\np001.png,test\n"), "a: its training part"),
     "empty folder": ("s", lambda path: path.mkdir(), "expected arrays train and test.*none"),
 }
 
@@ -160,6 +176,17 @@ def test_bad_splits_are_one_line(tmp_path, case):
     write(tmp_path / name)
     with pytest.raises(InputError, match=message):
         read_splits(tmp_path / name, cached())
+
+
+def test_what_makes_one_doubt_is_said(tmp_path):
+    """Validation pictures that train; numbers of a smaller database."""
+    path = tmp_path / "s.npz"
+    np.savez(path, train=np.arange(40), val=[3, *range(40, 51)], test=np.arange(51, 60))
+    (line,) = read_splits(path, cached()).warnings
+    assert "1 pictures are in train and in val" in line
+    np.savez(path, train=np.arange(30), test=np.arange(30, 45))
+    (line,) = read_splits(path, cached()).warnings
+    assert line == "s.npz: it names 45 of 60 rows: is it the split of own?"
 
 
 def test_an_old_table_without_rows_is_said(tmp_path):

@@ -1,5 +1,6 @@
 """Other groups than the reader's: a column, or near-duplicates joined."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import picture, write_csv
@@ -20,7 +21,9 @@ def own(tmp_path, own_home, capsys):
     for name in ("p001", "p010"):
         Image.fromarray(picture(1, 160, 120)).save(tmp_path / "own" / f"{name}.png")
     table = pd.read_csv(path)
-    table.assign(prompt=[f"a {i % 30}" for i in range(60)], mos_std=1.5).to_csv(path, index=False)
+    table.assign(
+        prompt=[f"a {i % 30}" for i in range(60)], mos_std=1.5, Camera=np.arange(60) % 25
+    ).to_csv(path, index=False)
     code, _, err = call(capsys, "extract", "--db", path, "--features", "nss")
     assert code == 0, err
     return path
@@ -45,7 +48,9 @@ def test_a_column_groups(own, own_home):
 
 def test_an_unknown_column_names_the_known(own, own_home):
     """Scores, their deviations and numbers are no groups."""
-    with pytest.raises(InputError, match="no such column; it has name, group, prompt, duplicates"):
+    with pytest.raises(
+        InputError, match="no such column; it has name, group, prompt, camera, duplicates"
+    ):
         regrouped(table_of(own, own_home), "mos_std", own_home)
 
 
@@ -70,6 +75,12 @@ def test_pairs_are_kept_until_a_picture_changes(own, own_home, monkeypatch):
     assert (folder / FILE).is_file()
     monkeypatch.setattr("pipeline.grouping.near_duplicates", lambda *_: 1 / 0)
     assert duplicate_pairs(database, folder) == pairs
+    kept = (folder / FILE).read_text()
+    for damaged in ("", "{}", kept[:-9], kept.replace("p010.png", "gone.png"), '{"pairs": 3}'):
+        (folder / FILE).write_text(damaged)
+        with pytest.raises(ZeroDivisionError):  # which is: it searches again
+            duplicate_pairs(database, folder)
+    (folder / FILE).write_text(kept)
     Image.fromarray(picture(7, 161, 120)).save(own.parent / "p010.png")
     with pytest.raises(ZeroDivisionError):
         duplicate_pairs(database, folder)
@@ -83,7 +94,9 @@ def test_fit_takes_both(own, capsys, tmp_path):
     arguments = ("--db", own, "--trials", 2, "--folds", 2)
     code, out, err = call(capsys, "fit", *arguments, "--group-by", "prompt", "--json")
     assert code == 0, err
-    assert '"n_groups": 30' in out
+    assert '"n_groups": 30' in out and '"regrouped": "prompt"' in out
+    code, out, err = call(capsys, "fit", *arguments, "--group-by", "camera")
+    assert code == 0 and "grouped by column camera (--group-by camera)" in out, err
     splits = tmp_path / "splits.csv"
     rows = [f"p{i:03d}.png,{'train' if i < 40 else 'test'}" for i in range(60)]
     splits.write_text("\n".join(["name,mine", *rows]))
@@ -93,4 +106,6 @@ def test_fit_takes_both(own, capsys, tmp_path):
     code, _, err = call(capsys, "fit", *arguments, "--splits", splits, "--protocol", "kfold")
     assert code == 2 and "takes the place of --protocol kfold" in err
     code, _, err = call(capsys, "fit", *arguments, "--protocol", "given")
-    assert code == 1 and "--splits FILE" in err
+    assert code == 2 and "--splits FILE" in err
+    code, out, err = call(capsys, "fit", *arguments, "--group-by", "nothing")
+    assert code == 2 and "no such column" in err

@@ -5,11 +5,12 @@ finds the label files of one, counts its pictures, and says what is wrong and wh
 """
 
 import argparse
+from pathlib import Path
 
 from features.places import place
 from pipeline import cli
 from pipeline.databases import DATABASES, Known, aliases, folder_of, locate
-from pipeline.databases.checking import check, lines_of
+from pipeline.databases.checking import check, files_text
 from pipeline.results import aligned
 
 EXAMPLES = """\
@@ -59,6 +60,42 @@ def _facts(name: str, known: Known) -> dict:
     }
 
 
+def lines_of(facts: dict) -> list[str]:
+    """Return what a person reads of `check`."""
+    lines = [f"{facts['title']} ({facts['name']}) in {facts['root']}"]
+
+    width = max(map(len, ("pictures", *facts["targets"])))
+
+    def add(what: str, text: str) -> None:
+        lines.append(f"  {what:{width}}  {text}")
+
+    if facts["n_rows"] is not None:
+        files = files_text(tuple(map(Path, facts["labels"])))
+        left_out = facts["n_read"] - facts["n_rows"]
+        add(
+            "labels",
+            f"{files}: {facts['n_rows']:,} pictures" + (f", {left_out} left out" * bool(left_out)),
+        )
+        for column, target in facts["targets"].items():
+            better = "higher" if target["higher_is_better"] else "lower"
+            add(column, f"{target['min']:.4g} .. {target['max']:.4g}, {better} is better")
+        add("groups", f"{facts['n_groups']:,} ({facts['group_by']})")
+        if facts["split_counts"]:
+            counts = facts["split_counts"].items()
+            add("split", ", ".join(f"{side} {number:,}" for side, number in counts))
+    if facts["n_present"] is not None:
+        how = "decoded" if facts["deep"] else "not opened; --deep decodes them"
+        counts = ("missing", "unreadable", "unlabelled")
+        numbers = "".join(f", {facts[f'n_{count}']:,} {count}" for count in counts)
+        add("pictures", f"{facts['n_present']:,} there{numbers} ({how})")
+    if "duplicates" in facts:
+        number = len(facts["duplicates"])
+        add("alike", f"{number:,} pairs of near-duplicates in different groups")
+    lines += [f"remark: {line}" for line in facts["remarks"]]
+    lines += [f"problem: {line}" for line in facts["problems"]] or ["no problem found"]
+    return lines
+
+
 def list_text(facts: list[dict]) -> str:
     """Return what is known as a table, with terms, page and what to download below it."""
     rows = aligned([HEADER, *map(_cells, facts)], len(HEADER)).splitlines()
@@ -92,6 +129,7 @@ def _cells(facts: dict) -> tuple[str, ...]:
 
 def _parser() -> argparse.ArgumentParser:
     options = cli.parser(__doc__, EXAMPLES)
+    options.prog = "python -m pipeline.databases"  # and not the name of this file
     options.add_argument("--json", action="store_true", help="print the result as JSON")
     actions = options.add_subparsers(dest="action", metavar="ACTION")
     listed = actions.add_parser("list", help="what is known (also without an action)")

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
+
 from features.decode import UnreadablePicture, decode
 from features.duplicates import near_duplicates
 from features.errors import InputError
@@ -41,6 +43,8 @@ def check(source: Source, deep: bool = False, duplicates: bool = False) -> dict:
             source.known.build(source.root)
         tree = Tree(source.root)
         labels = source.labels(tree)
+        if not len(labels.table):  # which is an error, and has no lowest score
+            open_labels(source.name, source.known, tree, labels)
         facts |= _of_labels(source, labels)
         facts["problems"] = _differences(source, labels, facts)
         facts["remarks"] = _remarks(source, labels, facts)
@@ -85,7 +89,9 @@ def _of_labels(source: Source, labels: Labels) -> dict:
         "n_groups": int(table["group" if "group" in table else "name"].nunique()),
         "group_by": labels.group_by or source.known.group_by,
         "targets": targets,
-        "split_counts": {side: int(counts[side]) for side in dict.fromkeys(order)},
+        "split_counts": {
+            " ".join(side.split()): int(counts[side]) for side in dict.fromkeys(order)
+        },
     }
 
 
@@ -99,13 +105,13 @@ def _differences(source: Source, labels: Labels, facts: dict) -> list[str]:
     parts = sum(number for side, number in known.split.items() if side in counts)
     if rows not in (known.n_pictures, parts):
         return [
-            f"{_files(labels.files)}: {rows} rows, and {known.title} is published with "
+            f"{files_text(labels.files)}: {rows} rows, and {known.title} is published with "
             f"{known.n_pictures}: is it whole, and of this release?"
         ]
     lines = []
     if known.n_groups not in (None, groups) and rows == known.n_pictures:
         lines.append(
-            f"{_files(labels.files)}: {groups} groups ({known.group_by}), and {known.title} is "
+            f"{files_text(labels.files)}: {groups} groups ({known.group_by}), and {known.title} is "
             f"published with {known.n_groups}: is it whole, and of this release?"
         )
     for side, published in known.split.items():
@@ -120,10 +126,20 @@ def _remarks(source: Source, labels: Labels, facts: dict) -> list[str]:
     lines = list(labels.remarks)
     if known.split and not facts["split_counts"] and not labels.problems:
         lines.append(f"the official split is not here: {known.get}")
+    if "split" in labels.table and facts["split_counts"]:
+        crossing = _crossing(labels.table)
+        if crossing:
+            lines.append(f"{crossing} groups are in the training and in the test part of its split")
     return lines
 
 
-def _files(paths: tuple[Path, ...]) -> str:
+def _crossing(table: pd.DataFrame) -> int:
+    sides = table["split"].astype(str).str.strip().str.lower().map(SIDES)
+    group = table["group" if "group" in table else "name"]
+    return len(set(group[sides.isin(["train", "val"])]) & set(group[sides == "test"]))
+
+
+def files_text(paths: tuple[Path, ...]) -> str:
     """Return the names of label files, of many the first and the last."""
     names = [path.name for path in paths]
     if len(names) > 4:
@@ -165,8 +181,7 @@ def _of_pictures(
         "deep": deep,
     }
     if duplicates:
-        facts["duplicates"] = _duplicates(database, paths)
-        apart = facts["duplicates"]["across_groups"]
+        facts["duplicates"] = apart = _duplicates(database, paths)
         if apart and database.targets:
             some = _some([f"{one} = {other}" for one, other in apart])
             lines.append(
@@ -210,56 +225,14 @@ def _decodes(path: Path) -> str:
     return ""
 
 
-def _duplicates(database: Database, paths: list[Path]) -> dict:
+def _duplicates(database: Database, paths: list[Path]) -> list[list[str]]:
+    """Return the names of near-duplicates in different groups."""
     with progress(len(paths), f"duplicates {database.name}") as bar:
-        pairs = near_duplicates(paths, bar.update)
-    group = database.table["group"].to_numpy(str)
-    apart = pairs[group[pairs[:, 0]] != group[pairs[:, 1]]]
-    names = database.table["name"].to_numpy(object)
-    return {"n_pairs": len(pairs), "across_groups": names[apart].tolist()}
+        pairs = near_duplicates(paths, database.table["group"].to_numpy(str), bar.update)
+    return database.table["name"].to_numpy(object)[pairs].tolist()
 
 
 def _some(names, limit: int = 3) -> str:
     """Return the first names of a long list."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(map(str, names[:limit])) + more
-
-
-def lines_of(facts: dict) -> list[str]:
-    """Return what a person reads of `check`."""
-    lines = [f"{facts['title']} ({facts['name']}) in {facts['root']}"]
-
-    width = max(map(len, ("pictures", *facts["targets"])))
-
-    def add(what: str, text: str) -> None:
-        lines.append(f"  {what:{width}}  {text}")
-
-    if facts["n_rows"] is not None:
-        files = _files(tuple(map(Path, facts["labels"])))
-        left_out = facts["n_read"] - facts["n_rows"]
-        add(
-            "labels",
-            f"{files}: {facts['n_rows']:,} pictures" + (f", {left_out} left out" * bool(left_out)),
-        )
-        for column, target in facts["targets"].items():
-            better = "higher" if target["higher_is_better"] else "lower"
-            add(column, f"{target['min']:.4g} .. {target['max']:.4g}, {better} is better")
-        add("groups", f"{facts['n_groups']:,} ({facts['group_by']})")
-        if facts["split_counts"]:
-            counts = facts["split_counts"].items()
-            add("split", ", ".join(f"{side} {number:,}" for side, number in counts))
-    if facts["n_present"] is not None:
-        how = "decoded" if facts["deep"] else "not opened; --deep decodes them"
-        counts = ("missing", "unreadable", "unlabelled")
-        numbers = "".join(f", {facts[f'n_{count}']:,} {count}" for count in counts)
-        add("pictures", f"{facts['n_present']:,} there{numbers} ({how})")
-    if "duplicates" in facts:
-        found = facts["duplicates"]
-        add(
-            "alike",
-            f"{found['n_pairs']:,} pairs of near-duplicates, {len(found['across_groups']):,} of "
-            "them in different groups",
-        )
-    lines += [f"remark: {line}" for line in facts["remarks"]]
-    lines += [f"problem: {line}" for line in facts["problems"]] or ["no problem found"]
-    return lines

@@ -11,10 +11,11 @@ import pandas as pd
 from features.errors import InputError
 from pipeline.databases.known import Known, Labels
 from pipeline.databases.sheets import read_table
-from pipeline.databases.table import COLUMNS, Target, numbers, under
+from pipeline.databases.table import Target, numbers, under
 from pipeline.databases.tree import Tree
 from pipeline.splits import SIDES
 
+_RESERVED = {"image", "name", "row", "file"}
 _TARGET = re.compile(r"d?mos(_\w+)?(?<!_std)")
 
 
@@ -47,8 +48,8 @@ def csv_labels(path: Path, tree: Tree) -> Labels:
                 problems.append(
                     f"{len(odd)} values of {column} are no numbers, the first is {odd.iloc[0]!r}"
                 )
-        elif column in COLUMNS:
-            table[column] = raw[column]
+        elif column and column not in _RESERVED:
+            table[column] = raw[column]  # `--group-by` may ask for any
     group_by = "column group" if "group" in raw else "picture"
     if "group" not in table and (table.get("prompt", pd.Series(dtype=str)) != "").any():
         # pictures that were made from one text belong together
@@ -84,16 +85,23 @@ def image_names(raw: pd.DataFrame, path: Path, root: Path) -> pd.Series:
             f"{path}: expected a column image (and mos or dmos for scores), found "
             f"{', '.join(map(str, raw.columns)) or 'no columns'}"
         )
+    root = root.resolve()
     return raw["image"].map(lambda image: _relative(str(image), root))
 
 
 def _relative(image: str, root: Path) -> str:
+    """Return the one name of a file: a/../b.png is b.png, or it might be on both sides of a fold.
+
+    Links are not looked at here: a quarter of a million names would take half a minute.
+    """
     path = Path(image)
-    if path.is_absolute() and path.is_relative_to(root):
-        path = path.relative_to(root)
-    under(root, str(path))
-    # one file has one name: a/../b.png is b.png, or a duplicate would stand on both sides of a fold
-    return posixpath.normpath(path.as_posix())
+    if path.is_absolute():
+        path = path.resolve() if not path.is_relative_to(root) else path
+        path = path.relative_to(root) if path.is_relative_to(root) else path
+    name = posixpath.normpath(path.as_posix())
+    if name.startswith(("/", "../")) or "\0" in name:
+        under(root, name)  # which says so
+    return name
 
 
 def own_name(path: Path) -> str:
