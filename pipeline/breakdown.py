@@ -1,4 +1,4 @@
-"""SRCC by type of distortion: an average over types hides the one that a head cannot rank."""
+"""SRCC by type of distortion, whose average hides one that cannot be ranked, and within groups."""
 
 from collections.abc import Mapping
 
@@ -39,6 +39,36 @@ def by_distortion(
     }
 
 
+def within_groups(predictions: pd.DataFrame, target: str) -> float | None:
+    """Return the mean SRCC within a group, as of one reference's distorted pictures.
+
+    It is all that scores allow which start anew with each group, such as Elo ratings.
+
+    Parameters
+    ----------
+    predictions : as for `by_distortion`, with `group`
+
+    Returns
+    -------
+    srcc : the median over folds; None where no test part has a group of three different scores
+    """
+    folds = []
+    for _, part in predictions.groupby("fold", sort=False):
+        found = [_one(rows, target) for _, rows in part.groupby("group", sort=True)]
+        known = [value for value in found if value is not None]
+        if known:
+            folds.append(float(np.mean(known)))
+    return float(np.median(folds)) if folds else None
+
+
+def _one(rows: pd.DataFrame, target: str) -> float | None:
+    """Return the SRCC of some rows; None where they have none."""
+    mos, prediction = rows[target].to_numpy(float), rows["prediction"].to_numpy(float)
+    if len(rows) < MINIMUM_ROWS or is_flat(mos) or is_flat(prediction):
+        return None
+    return srcc(mos, prediction)
+
+
 def _text(value: object) -> str:
     # a column of numbers with gaps is read as fractions: type 3 stays 3
     whole = isinstance(value, float) and value.is_integer()
@@ -46,11 +76,8 @@ def _text(value: object) -> str:
 
 
 def _one_type(rows: pd.DataFrame, target: str) -> dict[str, float | int | None]:
-    found = []
-    for _, part in rows.groupby("fold", sort=False):
-        mos, prediction = (part[target].to_numpy(float), part["prediction"].to_numpy(float))
-        if len(part) >= MINIMUM_ROWS and not is_flat(mos) and not is_flat(prediction):
-            found.append(srcc(mos, prediction))
+    each = (_one(part, target) for _, part in rows.groupby("fold", sort=False))
+    found = [value for value in each if value is not None]
     return {
         "srcc": float(np.median(found)) if found else None,
         "n_folds": len(found),

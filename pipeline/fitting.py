@@ -12,7 +12,7 @@ import pandas as pd
 from features.errors import UsageError
 from features.files import locked, read_json, write_atomic, write_json
 from pipeline import splits
-from pipeline.breakdown import by_distortion
+from pipeline.breakdown import by_distortion, within_groups
 from pipeline.data import Data
 from pipeline.plots import scatter
 from pipeline.protocols import PROTOCOLS
@@ -187,6 +187,7 @@ def _write(
     result = summary(data, settings, records, tested, final, index, crossing)
     parts = list(row_folds(data.names, folds))
     result["size_baseline"] = size_baseline(data.sizes, data.y, parts, data.group, index)
+    result["srcc_within_groups"] = within_groups(predictions, data.target)
     if "distortion" in table:
         types = table.set_index("name")["distortion"]
         result["by_distortion"] = by_distortion(predictions, types, data.target)

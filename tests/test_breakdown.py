@@ -1,11 +1,11 @@
-"""SRCC by type of distortion, against SciPy."""
+"""SRCC by type of distortion and within groups, against SciPy."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
 
-from pipeline.breakdown import breakdown_text, by_distortion
+from pipeline.breakdown import breakdown_text, by_distortion, within_groups
 
 TYPES = ("jpeg", "noise", "blur", "")
 
@@ -95,3 +95,33 @@ def test_text_is_aligned_worst_first():
     assert len(lines) == 8 and max(map(len, lines)) <= 60
     assert [cell for line in lines[::2] for cell in line.split()] == sorted(many)
     assert breakdown_text({}) == ""
+
+
+def test_within_groups_is_the_mean_over_references():
+    """SciPy's correlation in each group of each fold; scales that differ between groups cancel."""
+    rng = np.random.default_rng(3)
+    group = np.repeat(["a", "b", "c", "d"], 12)
+    mos = rng.normal(size=48) + 100 * np.repeat([0, 3, 1, 2], 12)
+    found = pd.DataFrame(
+        {
+            "name": [f"{i}" for i in range(48)],
+            "fold": np.repeat(["one", "two"], 24),
+            "group": group,
+            "mos": mos,
+            "prediction": mos - 200 * np.repeat([0, 3, 1, 2], 12) + rng.normal(size=48),
+        }
+    )
+    each = [
+        np.mean(
+            [
+                scipy.stats.spearmanr(rows["mos"], rows["prediction"]).statistic
+                for _, rows in part.groupby("group")
+            ]
+        )
+        for _, part in found.groupby("fold")
+    ]
+    assert within_groups(found, "mos") == pytest.approx(np.median(each), abs=1e-12)
+    assert within_groups(found, "mos") > 0.4
+    assert scipy.stats.spearmanr(found["mos"], found["prediction"]).statistic < 0
+    alone = found.assign(group=found["name"])
+    assert within_groups(alone, "mos") is None

@@ -24,10 +24,12 @@ _VALIDATION = tuple(
     for folder in ("", "validation/", "val/", "Train_Label/")
     for file in ("val_label.txt", "pipal21_val.txt")
 )
+_ARCHIVES = tuple(f"Train_Distortion_{part}/" for part in (1, 2, 3, 4))
 _FOLDERS = (
     *(
         f"{folder}Distortion{dash}{part}"
-        for folder in ("", "training/Distortion/", "training/", "Distortion/")
+        # the last four: each archive in a folder of its own
+        for folder in ("", "training/Distortion/", "training/", "Distortion/", *_ARCHIVES)
         for dash in ("_", "")
         for part in (1, 2, 3, 4)
     ),
@@ -105,6 +107,6 @@ PIPAL = Known(
     split={"train": 23200, "val": 1000},
     page="https://www.jasongt.com/projectpages/pipal.html",
     get=_GET,
-    note="Elo ratings compare pictures of one reference only; a correlation over all of them mixes "
-    "scales that start anew at each reference",
+    note="pipal: Elo ratings compare pictures of one reference only, and start anew with each: "
+    "srcc_within_groups in result.json is the mean SRCC within a reference",
 )
