@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from features.decode import open_picture, upright_rgb
 
@@ -72,7 +72,7 @@ def near_duplicates(
             for left in range(0, top + 1, _BLOCK):
                 new = _alike(small, signs, labels, left, top)
                 pairs.append(new)
-                labels = joined(labels, new)
+                labels = joined(labels, new) if len(new) else labels
     return np.unique(np.concatenate(pairs), axis=0)
 
 
@@ -96,6 +96,14 @@ def _correlations(small: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     other -= other.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     return (one * other).sum(axis=1) / np.where(lengths > 0, lengths, 1)
+
+
+def spanning(n: int, pairs: np.ndarray) -> np.ndarray:
+    """Return as few of some pairs of `n` pictures as join all that they join, sorted."""
+    one, other = pairs.astype(np.int32).T  # some versions of SciPy take no other
+    graph = coo_array((np.ones(len(pairs)), (one, other)), (n, n))
+    forest = minimum_spanning_tree(graph.tocsr()).tocoo()
+    return np.unique(np.stack([forest.row, forest.col], axis=1).astype(int), axis=0)
 
 
 def joined(groups: np.ndarray, pairs: np.ndarray) -> np.ndarray:

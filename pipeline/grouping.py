@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from features.decode import file_facts
-from features.duplicates import CORRELATION, MAX_BITS, VERSION, joined, near_duplicates
+from features.duplicates import CORRELATION, MAX_BITS, VERSION, joined, near_duplicates, spanning
 from features.errors import InputError, UsageError
 from features.files import write_json
 from features.progress import progress
@@ -112,7 +112,7 @@ def duplicate_pairs(database: CachedTable, folder: Path) -> list[tuple[str, str]
     if known is not None:
         return known
     with progress(len(paths), f"duplicates {database.name}", "picture") as bar:
-        rows = near_duplicates(paths, groups, bar.update)
+        rows = spanning(len(paths), near_duplicates(paths, groups, bar.update))
     names = table["name"].tolist()
     pairs = [(names[one], names[other]) for one, other in rows.tolist()]
     write_json(path, {"pictures_sha256": content.hexdigest(), "pairs": pairs})

@@ -5,7 +5,7 @@ import pytest
 from conftest import picture
 from PIL import Image
 
-from features.duplicates import joined, near_duplicates, thumbnail
+from features.duplicates import joined, near_duplicates, spanning, thumbnail
 
 pytest.importorskip("imagehash")
 
@@ -140,6 +140,16 @@ def test_groups_that_share_a_duplicate_are_joined():
     groups = np.array(["b", "a", "a", "c", "d", "b"])
     assert joined(groups, np.empty((0, 2), int)).tolist() == [0, 1, 1, 2, 3, 0]
     assert joined(groups, np.array([[2, 3], [0, 4]])).tolist() == [0, 1, 1, 1, 0, 0]
+
+
+def test_a_spanning_set_joins_the_same():
+    """Of all pairs of two cliques and a chain, as few as join them; of none, none."""
+    pairs = [(0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (3, 6), (4, 5), (4, 6), (5, 6), (7, 8), (8, 9)]
+    few = spanning(11, np.array(pairs))
+    assert len(few) == 2 + 3 + 2 and {*map(tuple, few.tolist())} <= {*pairs}
+    alone = np.arange(11)
+    assert joined(alone, few).tolist() == joined(alone, np.array(pairs)).tolist()
+    assert spanning(3, np.empty((0, 2), int)).shape == (0, 2)
 
 
 def test_thumbnail_is_the_mean_of_its_area(tmp_path):
