@@ -37,8 +37,14 @@ LEGEND = (
 _ROWS = 1024  # that are float64 at a time
 
 
-def cross(run: Path, result: dict, train: Data, test: Data, features: str) -> dict:
+def cross(
+    run: Path, result: dict, train: Data, test: Data, features: str, n_same_files: int = 0
+) -> dict:
     """Judge the head of a run on another database, and write what it says into the run's folder.
+
+    Parameters
+    ----------
+    n_same_files : tested pictures that are the very same file as one that the head was trained on
 
     Returns
     -------
@@ -83,6 +89,7 @@ def cross(run: Path, result: dict, train: Data, test: Data, features: str) -> di
         "srcc_inside": result["median"]["srcc"],
         "share_outside": float(far.mean()),
         "shared_content": shared_content(*names),
+        "n_same_files": n_same_files,
         "seen_by": seen_by(encoders, names[1][0], names[1][1:]),
         "notes": [one.database.note for one in (train, test) if one.database.note],
         "versions": provenance(),
@@ -130,6 +137,11 @@ def _cells(result: dict) -> tuple[str, ...]:
 def _notes(result: dict) -> list[str]:
     pair = f"{result['train']} to {result['test']}"
     notes = [f"{pair}: SHARED CONTENT: {what}" for what in result["shared_content"]]
+    if result["n_same_files"]:
+        notes.append(
+            f"{pair}: SHARED CONTENT: {result['n_same_files']} of {result['n_pictures']} tested "
+            "pictures are the very same files as pictures that the head was trained on"
+        )
     if result["seen_by"]:
         encoders = ", ".join(result["seen_by"])
         notes.append(

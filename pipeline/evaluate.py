@@ -7,7 +7,7 @@ other.
 
 from dataclasses import replace
 
-from features.cache.load import cached_sets
+from features.cache.load import cached_sets, file_digests
 from features.errors import InputError, UsageError, unknown_name
 from features.names import canonical
 from features.places import place
@@ -69,7 +69,12 @@ def run_evaluate(
         with progress(n_trials(how), label, "trial") as bar:
             told = replace(where, on_trial=bar.update)
             folder, result = fit_run(data, feature_set, runs_place, how, told)
-        results += [cross(folder, result, data, other, feature_set) for other in others]
+        trained = file_digests(data.database.name, feature_set, cache_place, key or ())
+        content = {trained[name] for name in data.names}
+        for other in others:
+            tested = file_digests(other.database.name, feature_set, cache_place, key or ())
+            same = sum(tested[name] in content for name in other.names)
+            results.append(cross(folder, result, data, other, feature_set, same))
     return results
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from conftest import write_csv
+from conftest import write_csv, write_pictures
 from test_commands import call
 from test_fitting import data
 
@@ -107,6 +107,8 @@ def test_other_settings_are_refused(tmp_path):
 def test_command(capsys, tmp_path):
     """From two CSVs to a table and to JSON; the run is made once; mistakes are one line."""
     paths = [write_csv(tmp_path / name, 40, groups=20) for name in ("one", "two")]
+    write_pictures(tmp_path / "two", 41)
+    (tmp_path / "two" / "p040.png").replace(tmp_path / "two" / "p000.png")  # another picture
     for path in paths:
         code, _, err = call(capsys, "extract", "--db", path, "--features", "nss")
         assert code == 0, err
@@ -114,8 +116,10 @@ def test_command(capsys, tmp_path):
     code, out, err = call(capsys, "evaluate", *arguments, "--json")
     (found,) = json.loads(out)
     assert code == 0 and found["features"] == "nss" and found["n_pictures"] == 40
+    assert found["n_same_files"] == 39
     code, out, err = call(capsys, "evaluate", *arguments)
     assert code == 0 and f"{found['srcc']:.4f}" in out and "inside" in out
+    assert "SHARED CONTENT: 39 of 40 tested pictures are the very same files" in out
     code, out, err = call(capsys, "evaluate", "--train", paths[0], "--test", paths[0])
     assert code == 2 and "both" in err
     code, out, err = call(capsys, "evaluate", *arguments, "--regressor", "rigde")

@@ -73,6 +73,18 @@ def load(
     return _joined(_folders(db, features, cache, key))
 
 
+def file_digests(
+    db: str,
+    features: str,
+    cache: str | os.PathLike | None = None,
+    key: str | Sequence[str] = (),
+) -> dict[str, str]:
+    """Return the SHA-256 of every picture file that was embedded, by name; see `load`."""
+    first = _folders(db, features, cache, key)[0]
+    rows = first.rows(embeddings=False)
+    return {row.name: row.facts.sha256 for row in rows if row.status == OK}
+
+
 def load_augmented(
     db: str,
     features: str,
