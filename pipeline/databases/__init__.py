@@ -151,7 +151,9 @@ def locate(db: str, root: str | Path | None, data: Path) -> Source:
         if not folder.is_dir() and not known.build:
             raise UsageError(
                 f"there is no folder {folder}: name the folder of {name} with --root, or put it "
-                f"at {data / name}" + (f"; {known.get}" if known.get else "")
+                f"at {data / name}"
+                + (f"; {known.get}" if known.get else "")
+                + (f" ({known.page})" if known.page else "")
             )
         return Source(name, known, folder, known.labels)
     path = expand(db)

@@ -91,6 +91,8 @@ def lines_of(facts: dict) -> list[str]:
     if "duplicates" in facts:
         number = len(facts["duplicates"])
         add("alike", f"{number:,} pairs of near-duplicates in different groups")
+    if facts["problems"] and facts["page"]:
+        add("page", facts["page"])
     lines += [f"remark: {line}" for line in facts["remarks"]]
     lines += [f"problem: {line}" for line in facts["problems"]] or ["no problem found"]
     return lines

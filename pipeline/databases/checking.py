@@ -36,6 +36,7 @@ def check(source: Source, deep: bool = False, duplicates: bool = False) -> dict:
     facts : what `--json` prints; `problems` holds one line for each thing that is wrong
     """
     facts = {"name": source.name, "title": source.known.title, "root": str(source.root)}
+    facts["page"] = source.known.page
     facts |= dict.fromkeys(_UNKNOWN)
     facts |= {"targets": {}, "split_counts": {}, "labels": [], "problems": [], "remarks": []}
     try:
@@ -161,7 +162,7 @@ def _of_pictures(
     if len(missing) > source.known.n_lost:
         hint = where_else(source.known, tree, labels, missing[0]) or tree.archives_line()
         lines.append(f"{len(missing)} labelled pictures are missing: {_some(missing)}{hint}")
-    remarks = []
+    remarks = [database.note] if database.note else []
     if unlabelled and database.targets:
         published = source.known.n_unlabelled
         beside = f" ({published} are published without one)" if published else ""
