@@ -45,9 +45,9 @@ def test_sizes_are_those_of_the_files(tmp_path, database):
     assert list(table.columns) == ["width", "height", "bytes", "mtime_ns"]
     assert list(table.index) == sorted({*database.table["name"]} - {"broken.png", "no.png"})
     for name, row in table.iterrows():
-        size = (20, 30) if name == "lying.jpg" else Image.open(database.path(name)).size
+        size = (20, 30) if name == "lying.jpg" else Image.open(database.root / name).size
         assert (row["width"], row["height"]) == size
-        state = os.stat(database.path(name))
+        state = os.stat(database.root / name)
         assert (row["bytes"], row["mtime_ns"]) == (state.st_size, state.st_mtime_ns)
 
 
@@ -67,7 +67,7 @@ def test_only_what_changed_is_read(tmp_path, database, monkeypatch):
     assert sorted(opened) == ["broken.png", "no.png"]
     assert path.read_bytes() == before and path.stat().st_mtime_ns == written
     opened.clear()
-    Image.fromarray(picture(1, 70, 30)).save(database.path("sub/003.png"))
+    Image.fromarray(picture(1, 70, 30)).save(database.root / "sub/003.png")
     write_sizes(tmp_path, database)
     assert sorted(opened) == ["003.png", "broken.png", "no.png"]
     assert read_sizes(tmp_path, ["sub/003.png"])[0, :2].tolist() == [70, 30]
@@ -93,7 +93,7 @@ def test_reading_joins_by_name(tmp_path, database):
     assert found.dtype == np.float64 and found.shape == (4, 3)
     assert np.isnan(found[[0, 3]]).all()
     assert found[1:3, :2].tolist() == [[44, 32], [20, 30]]
-    assert found[1, 2] == os.path.getsize(database.path("sub/008.png"))
+    assert found[1, 2] == os.path.getsize(database.root / "sub/008.png")
     assert read_sizes(tmp_path, ["no.png"]) is None and read_sizes(tmp_path, []) is None
     (tmp_path / "sizes.csv").write_bytes(b"\xff\xfe")
     assert read_sizes(tmp_path, names) is None
