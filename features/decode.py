@@ -10,14 +10,16 @@ Layout everywhere: (height, width, 3) uint8, RGB, 0..255.
 import functools
 import io
 import threading
-from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from features import jpeg
 from features.files import sha256
+from features.remote import reason_of
+from features.sources import FileFacts, Source, opened, read
+from features.sources import facts as file_facts
 
 DECODING = "pillow: exif orientation, first frame, alpha on white, 16-bit / 257, icc ignored; 1"
 MAX_MEGAPIXELS = 200.0
@@ -48,28 +50,14 @@ class UnreadablePicture(Exception):
     """This picture gives no pixels; the message is the reason, fit for a row of a table."""
 
 
-@dataclass(frozen=True)
-class FileFacts:
-    """What tells one version of a picture file from another."""
-
-    size: int
-    mtime_ns: int
-    sha256: str = ""
-
-
-def file_facts(path: Path) -> FileFacts:
-    """Return size and modification time of a file; zeros when it is not there."""
-    try:
-        state = path.stat()
-    except OSError:
-        return FileFacts(0, 0)
-    return FileFacts(state.st_size, state.st_mtime_ns)
-
-
 def read_picture(
-    path: Path, max_megapixels: float = MAX_MEGAPIXELS
+    path: Source, max_megapixels: float = MAX_MEGAPIXELS
 ) -> tuple[np.ndarray | str, FileFacts]:
     """Read and decode one file, never raising for what the file holds.
+
+    Parameters
+    ----------
+    path : a file, or another source of `features.sources`
 
     Returns
     -------
@@ -78,9 +66,9 @@ def read_picture(
     """
     facts = file_facts(path)
     try:
-        data = path.read_bytes()
+        data = read(path)
     except OSError as error:
-        return f"cannot be opened: {error.strerror or error}", facts
+        return f"cannot be opened: {reason_of(error)}", facts
     facts = FileFacts(facts.size, facts.mtime_ns, sha256(data))
     try:
         return decode(data, max_megapixels), facts
@@ -106,6 +94,12 @@ def decode(data: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
                     f"{picture.width}x{picture.height} is {megapixels:.0f} megapixels, over "
                     f"the limit of {max_megapixels:g}"
                 )
+            pixels = jpeg.decoded(data, picture)
+            if pixels is not None:
+                turn = _UPRIGHT.get(picture.getexif().get(ExifTags.Base.Orientation))
+                if turn is None:
+                    return pixels
+                return np.asarray(Image.fromarray(pixels).transpose(turn))
             picture.seek(0)
             return np.asarray(upright_rgb(picture))
     except (UnreadablePicture, KeyboardInterrupt):
@@ -136,7 +130,7 @@ def open_picture(data: bytes | BinaryIO) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def upright_size(path: Path) -> tuple[int, int]:
+def upright_size(path: Source) -> tuple[int, int]:
     """Return width and height of a picture as it is seen, from its header: nothing is decoded.
 
     What `decode` gives is as large, but for a PNG that states an orientation behind its pixels.
@@ -147,7 +141,7 @@ def upright_size(path: Path) -> tuple[int, int]:
         When there is no header that can be read. One that can promises nothing of the pixels.
     """
     try:
-        with open(path, "rb") as file:
+        with opened(path) as file:
             file.read(1 << 16)  # the disk is waited for here, not where threads queue
             file.seek(0)
             with open_picture(file) as picture:
@@ -157,7 +151,7 @@ def upright_size(path: Path) -> tuple[int, int]:
                 # not a PNG's own method: that decodes, to find a tag behind the pixels
                 orientation = Image.Image.getexif(picture).get(ExifTags.Base.Orientation)
     except OSError as error:  # UnidentifiedImageError, too
-        raise UnreadablePicture(f"cannot be opened: {error.strerror or error}") from error
+        raise UnreadablePicture(f"cannot be opened: {reason_of(error)}") from error
     except Exception as error:  # see decode
         raise UnreadablePicture(f"has no header that can be read: {error}") from error
     return (height, width) if orientation in _TURNED else (width, height)

@@ -8,7 +8,6 @@ mirrored or strongly cut copies are not found.
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -16,6 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from features.decode import open_picture, upright_rgb
+from features.sources import Source, read
 
 SIDE = 32
 CORRELATION = 0.95
@@ -24,10 +24,10 @@ _BLOCK = 512  # pictures whose hashes are compared at a time with those of as ma
 VERSION = 1  # raised when other pairs are found
 
 
-def thumbnail(path: Path) -> np.ndarray | None:
+def thumbnail(path: Source) -> np.ndarray | None:
     """Return a (32, 32) grey thumbnail in uint8, or None for a file that gives no picture."""
     try:
-        with open_picture(path.read_bytes()) as picture:
+        with open_picture(read(path)) as picture:
             picture.draft("L", (8 * SIDE, 8 * SIDE))  # a JPEG is decoded at a fraction of its size
             grey = upright_rgb(picture).convert("L")
             return np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX))
@@ -36,7 +36,7 @@ def thumbnail(path: Path) -> np.ndarray | None:
 
 
 def near_duplicates(
-    paths: Sequence[Path],
+    paths: Sequence[Source],
     groups: np.ndarray,
     on_picture: Callable[[], object] = lambda: None,
 ) -> np.ndarray:

@@ -1,239 +1,221 @@
-"""The engine: pictures to embeddings, decoded once for all encoders.
+"""The engine: blocks of pictures to rows of embeddings, decoded once for all encoders.
 
-Work goes in blocks of a few pictures, in the order of the plan. A block is the unit of everything:
-its pictures are grouped by shape into batches, and it is written whole or not at all. So the
-batches are a function of the plan alone, and a resumed run repeats them to the bit.
+While threads make the next pictures ready, the encoders take those that are: views of one shape as
+a batch, within a budget of pixels.
 """
 
 import collections
-import itertools
-import re
+import contextlib
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from features.augment import Change
 from features.cache.shards import Row
-from features.decode import MAX_MEGAPIXELS, FileFacts, read_picture
-from features.encoders.base import Batch, Encode
-from features.names import Request
+from features.decode import MAX_MEGAPIXELS
+from features.encoders.base import Batch, View
+from features.loading import Loaded, lacks_memory, load_encoder
+from features.names import parse
+from features.plan import Block, Picture
+from features.reading import File, Reader, Ready
+from features.runtime import Runtime
 
-BLOCK_ROWS = 8
-# Pictures of one shape share a batch up to this many pixels; beyond it, memory grows and speed does
+# Views of one shape share a batch up to this many pixels; beyond it, memory grows and speed does
 # not.
 BATCH_PIXELS = 4_000_000
-DECODERS = 2
-_MEMORY = re.compile(r"out of memory|not enough memory|allocate memory", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One picture of a plan, or a distorted version of one; a prompt where encoders take one."""
+class Recipe:
+    """All that a worker needs to become one; it can be sent to another process.
 
-    name: str
-    path: Path
-    prompt: str = ""
-    change: Change | None = None
-
-    def notes(self, prompted: bool) -> dict[str, str]:
-        """Return what its row says beyond the picture file."""
-        notes = {"prompt": self.prompt} if prompted else {}
-        if self.change:
-            notes["original"] = self.change.original
-            notes["distortion"] = self.change.distortion
-            notes["level"] = str(self.change.level)
-        return notes
-
-
-# names of the pictures in it -> batch
-Batches = dict[tuple[str, ...], Batch]
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """An encoder with its weights in place."""
-
-    request: Request
-    function: Encode
-
-    @property
-    def name(self) -> str:
-        """The canonical name."""
-        return self.request.name
-
-    @property
-    def min_side(self) -> int:
-        """The smallest width and height, in pixels, that it takes."""
-        return self.request.encoder.min_side(self.request.values)
-
-    @property
-    def prompted(self) -> bool:
-        """Whether every picture needs a text."""
-        return self.request.prompted
-
-    def encode(self, pictures: np.ndarray | Batch, prompts: Sequence[str] = ()) -> np.ndarray:
-        """Return the (n, n_dims) float32 embeddings of (n, height, width, 3) uint8 pictures."""
-        batch = pictures if isinstance(pictures, Batch) else Batch(pictures, prompts)
-        return self.function(batch)
-
-
-def load_encoder(
-    request: Request, weights: Path, gpu: str | None = None, few_shot: bool = False
-) -> Loaded:
-    """Build an encoder from its weight files, on the CPU or on the GPU with that index.
-
-    With `few_shot` its function is the one that learns from pairs; see `Encoder.few_shot`.
+    Attributes
+    ----------
+    names : canonical names of the encoders
+    runtimes : what computes each
     """
-    encoder = request.encoder
-    device = "cpu"
-    if gpu is not None:
-        from features.networks import device_of  # torch, which encoders without a network spare
 
-        device = device_of(gpu)
-    files = {file.role: file.find(weights) for file in encoder.files(request.values)}
-    build = encoder.few_shot if few_shot else encoder.build
-    return Loaded(request, build(request.values, files, device))
+    names: tuple[str, ...]
+    weights: Path
+    runtimes: tuple[Runtime, ...]
+    max_megapixels: float = MAX_MEGAPIXELS
+
+    def load(self) -> "Worker":
+        """Build the encoders."""
+        requests = (parse(name)[0] for name in self.names)
+        pairs = zip(requests, self.runtimes, strict=True)
+        encoders = [load_encoder(request, self.weights, runtime) for request, runtime in pairs]
+        return Worker(encoders, self.max_megapixels)
 
 
-def blocks(pictures: Sequence[Picture]) -> list[list[Picture]]:
-    """Cut a plan into blocks, in order of name."""
-    ordered = sorted(pictures, key=lambda picture: picture.name)
-    return [list(block) for block in _batched(ordered, BLOCK_ROWS)]
+@dataclass(frozen=True)
+class Done:
+    """What became of a block.
+
+    Attributes
+    ----------
+    rows : encoder -> rows, in the order of the block
+    seconds : `decode` (reading, decoding, views; the sum over the threads), `compute`, and `idle`,
+        in which the encoders waited for pictures
+    pixels : decoded
+    files : decoded
+    """
+
+    rows: dict[str, list[Row]]
+    seconds: Mapping[str, float]
+    pixels: int
+    files: int
+
+
+Results = dict[str, dict[str, np.ndarray | str]]  # encoder -> picture -> embedding, or the reason
+
+
+def worker(recipe: Recipe) -> "Worker":
+    """Return the worker that a recipe describes; for pools, which know it by this name."""
+    return recipe.load()
+
+
+class Worker:
+    """Embeds blocks, one after another."""
+
+    def __init__(self, encoders: Sequence[Loaded], max_megapixels: float = MAX_MEGAPIXELS) -> None:
+        self.encoders = encoders
+        self._reader = Reader(encoders, max_megapixels)
+        self._ahead: tuple[Block, list[Future[File]]] | None = None
+
+    def embed(self, block: Block, ahead: Block | None = None) -> Done:
+        """Embed a block.
+
+        Parameters
+        ----------
+        ahead : the block that will probably be next: its pictures are made ready meanwhile
+        """
+        announced, tasks = self._ahead or (None, [])
+        if announced != block:
+            self._reader.drop(tasks)
+            tasks = self._reader.start(block)
+        self._ahead = (ahead, self._reader.start(ahead)) if ahead else None
+        return self._embed(block, tasks)
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._reader.close()
+
+    def _embed(self, block: Block, tasks: Sequence[Future[File]]) -> Done:
+        results: Results = {encoder.name: {} for encoder in self.encoders}
+        waiting: dict[tuple, list[Ready]] = {}
+        seconds = collections.Counter(decode=0.0, compute=0.0, idle=0.0)
+        files = []
+        for task in tasks:
+            with timed(seconds, "idle"):
+                files.append(task.result())
+            with timed(seconds, "compute"):
+                for ready in files[-1].pictures:
+                    self._take(block, ready, waiting, results)
+        with timed(seconds, "compute"):
+            self._batches(waiting, results)
+        seconds["decode"] = sum(file.seconds for file in files)
+        every = [ready for file in files for ready in file.pictures]
+        self._reader.room.free(sum(ready.keep(set()) for ready in every))
+        rows = {encoder.name: _rows(encoder, every, results) for encoder in self.encoders}
+        return Done(rows, dict(seconds), sum(file.pixels for file in files), len(files))
+
+    def _take(self, block: Block, ready: Ready, waiting: dict, results: Results) -> None:
+        """Embed a picture where it would be alone in its batch anyway; else it waits for others."""
+        later: set[View] = set()
+        for index, encoder in enumerate(self.encoders):
+            name = ready.picture.name
+            if encoder.name in ready.failed:
+                results[encoder.name][name] = ready.failed[encoder.name]
+            elif block.wants(encoder.name, name):
+                if _together(encoder, ready) == 1:
+                    results[encoder.name] |= _encoded(encoder, [ready])
+                    continue
+                shapes = tuple(ready.made[view].shape for view in encoder.views)
+                waiting.setdefault((index, shapes), []).append(ready)
+                later.update(encoder.views)
+        self._reader.room.free(ready.keep(later))
+
+    def _batches(self, waiting: dict[tuple, list[Ready]], results: Results) -> None:
+        """Embed what waited: pictures whose views have one shape, in the order of the block."""
+        shared: dict[tuple, Batch] = {}  # encoders that take the same pictures share their views
+        for (index, _), members in waiting.items():
+            encoder = self.encoders[index]
+            size = _together(encoder, members[0])
+            for start in range(0, len(members), size):
+                group = members[start : start + size]
+                batch = shared.setdefault(tuple(id(ready) for ready in group), _batch(group))
+                results[encoder.name] |= _encoded(encoder, group, batch)
 
 
 def embed(
-    plan: Iterable[list[Picture]],
+    plan: Iterable[Block | Sequence[Picture]],
     encoders: Sequence[Loaded],
-    wanted: Mapping[str, set[str]] | None = None,
     max_megapixels: float = MAX_MEGAPIXELS,
-    decoded: collections.Counter | None = None,
-) -> Iterator[dict[str, list[Row]]]:
-    """Yield, block by block, the rows of every encoder.
-
-    Parameters
-    ----------
-    plan : blocks of pictures, as `blocks` makes them
-    encoders : each takes the same decoded pictures
-    wanted : encoder name -> names of the pictures that it still lacks; all when not given
-    decoded : counts how often each file was decoded
-    """
-    count = decoded if decoded is not None else collections.Counter()
-    for block, results in _decoded_ahead(plan, max_megapixels, count):
-        shared: Batches = {}  # encoders that want the same pictures share their views
-        yield {
-            loaded.name: _rows(
-                loaded,
-                [
-                    (picture, *result)
-                    for picture, result in zip(block, results, strict=True)
-                    if wanted is None or picture.name in wanted[loaded.name]
-                ],
-                shared,
-            )
-            for loaded in encoders
-        }
-
-
-def _decoded_ahead(
-    plan: Iterable[list[Picture]], max_megapixels: float, count: collections.Counter
-) -> Iterator[tuple]:
-    """Decode one block ahead of the one in hand, in threads: Pillow lets go of the interpreter."""
-    with ThreadPoolExecutor(DECODERS) as pool:
-        waiting: collections.deque = collections.deque()
-        for block in itertools.chain(plan, [None]):
-            if block is not None:
-                # the versions of one picture share its pixels, and lie together: names begin alike
-                files = [
-                    list(same) for _, same in itertools.groupby(block, lambda picture: picture.path)
-                ]
-                count.update(same[0].path for same in files)
-                tasks = [pool.submit(_read, same, max_megapixels) for same in files]
-                waiting.append((block, tasks))
-            if waiting and (len(waiting) > 1 or block is None):
-                ready, tasks = waiting.popleft()
-                yield ready, [result for task in tasks for result in task.result()]
-
-
-def _read(pictures: list[Picture], max_megapixels: float) -> list[tuple]:
-    """Decode the file that some entries of a plan share, and distort where they say so."""
-    pixels, facts = read_picture(pictures[0].path, max_megapixels)
-    if isinstance(pixels, str):
-        return [(pixels, facts)] * len(pictures)
-    return [(_changed(pixels, p), facts) for p in pictures]
-
-
-def _changed(pixels: np.ndarray, picture: Picture) -> np.ndarray | str:
+) -> Iterator[Done]:
+    """Yield what becomes of every block, in this process, one decoded ahead of the one in hand."""
+    worker = Worker(encoders, max_megapixels)
+    blocks = (block if isinstance(block, Block) else Block(tuple(block)) for block in plan)
     try:
-        return picture.change(pixels) if picture.change else pixels
-    except MemoryError:
-        return f"not enough memory for {picture.change.distortion}"
+        block = next(blocks, None)
+        while block:
+            ahead = next(blocks, None)
+            yield worker.embed(block, ahead)
+            block = ahead
+    finally:
+        worker.close()
 
 
-def _rows(
-    loaded: Loaded,
-    pictures: list[tuple[Picture, np.ndarray | str, FileFacts]],
-    shared: Batches,
-) -> list[Row]:
-    """Embed the decoded pictures of one block; the rows come back in the order of the block."""
-    results = {}
-    side, most, prompted = loaded.min_side, loaded.request.encoder.max_pixels, loaded.prompted
-    shapes: dict[tuple, list[tuple[Picture, np.ndarray]]] = {}
-    for picture, pixels, _ in pictures:
-        if isinstance(pixels, str):
-            results[picture.name] = pixels
-        elif prompted and not picture.prompt:
-            results[picture.name] = f"it has no prompt, which {loaded.name} needs"
-        elif min(pixels.shape[:2]) < side:
-            height, width = pixels.shape[:2]
-            results[picture.name] = (
-                f"{width}x{height} is too small: {loaded.name} needs {side}x{side}"
-            )
-        elif most is not None and pixels.shape[0] * pixels.shape[1] > most:
-            height, width = pixels.shape[:2]
-            results[picture.name] = (
-                f"{width}x{height} is beyond what {loaded.name} takes ({most / 1e6:g} megapixels)"
-            )
-        else:
-            shapes.setdefault(pixels.shape, []).append((picture, pixels))
-    for (height, width, _), members in shapes.items():
-        for group in _batched(members, max(1, BATCH_PIXELS // (height * width))):
-            results |= _embed_batch(loaded, group, shared)
-    return [
-        Row(picture.name, facts, results[picture.name], picture.notes(prompted))
-        for picture, _, facts in pictures
-    ]
+@contextlib.contextmanager
+def timed(seconds: collections.Counter, name: str) -> Iterator[None]:
+    """Add the seconds that this is open."""
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[name] += time.perf_counter() - began
 
 
-def _embed_batch(
-    loaded: Loaded, group: Sequence[tuple[Picture, np.ndarray]], shared: Batches
+def _together(encoder: Loaded, ready: Ready) -> int:
+    """Return how many pictures with such views fit into a batch."""
+    shapes = [ready.made[view].shape for view in encoder.views]
+    # a view may be no picture, but numbers
+    pixels = max(shape[0] * shape[1] if len(shape) == 3 else 1 for shape in shapes)
+    return max(1, min(BATCH_PIXELS, encoder.runtime.pixels) // pixels)
+
+
+def _batch(group: Sequence[Ready]) -> Batch:
+    return Batch((), [ready.picture.prompt for ready in group], [ready.made for ready in group])
+
+
+def _encoded(
+    encoder: Loaded, group: Sequence[Ready], batch: Batch | None = None
 ) -> dict[str, np.ndarray | str]:
-    names = tuple(picture.name for picture, _ in group)
+    """Embed one batch; where memory does not suffice, its pictures one by one."""
+    names = [ready.picture.name for ready in group]
     try:
-        if names not in shared:
-            prompts = [picture.prompt for picture, _ in group]
-            pixels = [pixels for _, pixels in group]
-            # a large picture comes alone, and is not copied
-            shared[names] = Batch(np.stack(pixels) if len(pixels) > 1 else pixels[0][None], prompts)
-        embeddings = loaded.encode(shared[names])
+        embeddings = encoder.encode(batch or _batch(group))
     except (MemoryError, RuntimeError) as error:
-        # torch reports a lack of memory as a RuntimeError of several texts; anything else is a bug
-        if not isinstance(error, MemoryError) and not _MEMORY.search(str(error)):
+        if not lacks_memory(error):  # a bug
             raise
-        if len(names) > 1:
-            alone = [_embed_batch(loaded, [one], shared) for one in group]
-            return {name: result for part in alone for name, result in part.items()}
-        height, width = group[0][1].shape[:2]
-        return {names[0]: f"not enough memory for {loaded.name} at {width}x{height}"}
+        if len(group) == 1:
+            return {names[0]: encoder.no_memory(group[0].shape)}
+        alone = [_encoded(encoder, [one]) for one in group]
+        return {name: result for part in alone for name, result in part.items()}
     finite = np.isfinite(embeddings).all(axis=1)
     return {
-        name: embedding if good else f"{loaded.name} gave numbers that are not finite"
+        name: embedding if good else f"{encoder.name} gave numbers that are not finite"
         for name, embedding, good in zip(names, embeddings, finite, strict=True)
     }
 
 
-def _batched(items: Sequence, size: int) -> Iterator[Sequence]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def _rows(encoder: Loaded, pictures: Sequence[Ready], results: Results) -> list[Row]:
+    found = results[encoder.name]
+    pairs = [(one.picture, one.facts) for one in pictures if one.picture.name in found]
+    return [
+        Row(picture.name, facts, found[picture.name], picture.notes(encoder.prompted))
+        for picture, facts in pairs
+    ]

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from features.errors import InputError
 
@@ -97,15 +98,31 @@ def digest(value: object) -> str:
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold `folder` for one writer; a second process waits and says so. The lock dies with us."""
+    handle = _lock(folder)
+    while not _is_at(handle, folder / ".lock"):  # its holder removed the folder while we waited
+        handle.close()
+        handle = _lock(folder)
+    with handle:
+        yield
+
+
+def _lock(folder: Path) -> IO:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = open(folder / ".lock", "a")  # noqa: SIM115 - held open for as long as the lock
     except OSError as error:
         raise InputError(f"cannot write in {folder} ({error.strerror}): choose another") from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"another process is writing {folder}: waiting for it", file=sys.stderr)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"another process is writing {folder}: waiting for it", file=sys.stderr)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    return handle
+
+
+def _is_at(handle: IO, path: Path) -> bool:
+    """Tell whether a path still leads to an open file."""
+    try:
+        return os.path.samestat(os.fstat(handle.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False

@@ -1,68 +1,20 @@
-"""Torch networks on batches of pictures: devices, exact float32, scales, tiles.
+"""Torch networks on batches of pictures: normalisation, scales, pooling, tiles.
 
 Layout: channels-last in memory, (n, 3, height, width) as torch sees it, float32 in 0..1 before
 normalisation.
 """
 
-import contextlib
-import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from features.encoders.base import Batch, Encode
-from features.errors import UsageError
-from features.tiles import WHOLE_PIXELS, tiles
+from features.encoders.base import WHOLE, Batch, Encode, View
+from features.runtime import Runtime
+from features.tiles import tiles
+from features.torch_engine import computing
 from features.views import scaled
-
-
-def device_of(gpu: str | None) -> str:
-    """Return torch's name of the device: `None` is the CPU, otherwise a CUDA index such as "0".
-
-    Raises
-    ------
-    UsageError
-        When the GPU asked for is not there; never a quiet move to the CPU.
-    """
-    if gpu is None:
-        return "cpu"
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if not gpu.isdecimal() or int(gpu) >= count:
-        there = f"GPUs 0 to {count - 1} are" if count else "no GPU is"
-        raise UsageError(
-            f"--gpu {gpu}: {there} available to torch here; without --gpu the CPU works"
-        )
-    return f"cuda:{gpu}"
-
-
-@contextlib.contextmanager
-def on_device(array: np.ndarray, gpu: str) -> Iterator[torch.Tensor]:
-    """Yield a copy of an array on a GPU, whose float32 is float32 for as long as this is open."""
-    device = device_of(gpu)
-    with exact_float32():
-        yield torch.from_numpy(np.ascontiguousarray(array)).to(device)
-
-
-@contextlib.contextmanager
-def exact_float32() -> Iterator[None]:
-    """Keep float32 float32: no TF32, no algorithm chosen by timing, as long as this is open."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    # Newer torch names the precision of each kind of operation; older torch has one switch.
-    if hasattr(cudnn, "conv") and hasattr(cudnn.conv, "fp32_precision"):
-        switches = [(cudnn.conv, "fp32_precision", "ieee"), (matmul, "fp32_precision", "ieee")]
-    else:
-        switches = [(cudnn, "allow_tf32", False), (matmul, "allow_tf32", False)]
-    switches += [(cudnn, "benchmark", False), (cudnn, "deterministic", True)]
-    before = [getattr(owner, name) for owner, name, _ in switches]
-    try:
-        for owner, name, value in switches:
-            setattr(owner, name, value)
-        yield
-    finally:
-        for (owner, name, _), value in zip(switches, before, strict=True):
-            setattr(owner, name, value)
 
 
 @dataclass(frozen=True)
@@ -77,12 +29,14 @@ class Network:
     radius : how many pixels beyond its cell any number of the last maps depends on. None where it
         sees the whole view at once, as attention and squeeze-and-excite do: no tile is exact then
     head : what is done to the final vectors (n, c)
+    module : holds the tensors that `stages` uses
     """
 
     stages: Callable[[torch.Tensor], Iterable[torch.Tensor]]
     strides: tuple[int, ...]
     radius: int | None = None
     head: Callable[[torch.Tensor], torch.Tensor] = lambda vectors: vectors
+    module: torch.nn.Module | None = None
 
 
 def at_scales(
@@ -90,7 +44,7 @@ def at_scales(
     scales: Sequence[float],
     mean: Sequence[float],
     std: Sequence[float],
-    device: str,
+    runtime: Runtime,
     levels: bool = False,
 ) -> Encode:
     """Return the encoding function that joins what a network says of a picture at every scale.
@@ -98,79 +52,109 @@ def at_scales(
     Parameters
     ----------
     mean, std : of the normalisation, for pixels in 0..1
-    levels : see `pooled`
+    levels : see `Pooling`
     """
-    prepare = functools.partial(normalised, mean=mean, std=std, device=device)
+    pooled = Pooling(network, Normalise(mean, std), levels, runtime)
 
     def encode(batch: Batch) -> torch.Tensor:
         views = (batch.pictures if s == 1 else batch.view(scaled, s) for s in scales)
-        return torch.cat([pooled(network, view, prepare, levels) for view in views], dim=1)
+        return torch.cat([pooled(view) for view in views], dim=1)
 
-    return exact(encode)
+    return exact(encode, runtime, [WHOLE if s == 1 else (scaled, s) for s in scales])
 
 
-def pooled(
-    network: Network,
-    view: np.ndarray,
-    prepare: Callable[[np.ndarray], torch.Tensor],
-    levels: bool = False,
-    most: int = WHOLE_PIXELS,
-) -> torch.Tensor:
-    """Return the (n, d) embeddings of a view, however large it is.
+class Pooling:
+    """What a network says of a view, however large it is.
 
     Parameters
     ----------
-    view : (n, h, w, 3) uint8
-    prepare : such a view, or a tile of it -> what the stages take
+    prepare : (n, h, w, 3) uint8, such a view or a tile of it -> what the stages take
     levels : mean and standard deviation over space of every stage come before the final vector
     most : pixels of a view that is taken whole; a larger one goes through in tiles of no more
-
-    Raises
-    ------
-    ValueError
-        When the view is larger and the network cannot be tiled.
     """
-    height, width = view.shape[1:3]
-    if height * width <= most:
-        *stages, final = _whole(network, prepare(view), levels)
-    elif network.radius is None:
-        raise ValueError(f"{width}x{height} is too large for a network that cannot be tiled")
-    else:
-        each = [_tiled(network, picture, prepare, levels, most) for picture in view]
+
+    def __init__(
+        self,
+        network: Network,
+        prepare: Callable,
+        levels: bool = False,
+        runtime: Runtime = Runtime(),
+        most: int | None = None,
+    ) -> None:
+        self.network = network
+        self.levels = levels
+        self.most = runtime.pixels if most is None else most
+        self._whole = runtime.placed(_Whole(network, prepare, levels), spatial=True)
+        self._maps = runtime.placed(_Maps(network, prepare), spatial=True)
+
+    def __call__(self, view: np.ndarray) -> torch.Tensor:
+        """Return the (n, d) embeddings of (n, h, w, 3) uint8.
+
+        Raises
+        ------
+        ValueError
+            When the view is larger than `most` and the network cannot be tiled.
+        """
+        height, width = view.shape[1:3]
+        if height * width <= self.most:
+            return self._whole(view)
+        if self.network.radius is None:
+            raise ValueError(f"{width}x{height} is too large for a network that cannot be tiled")
+        each = [self._tiled(picture) for picture in view]
         *stages, final = (torch.stack(parts) for parts in zip(*each, strict=True))
-    return torch.cat([*stages, network.head(final)], dim=1)
+        return torch.cat([*stages, self.network.head(final)], dim=1)
 
-
-def _whole(network: Network, batch: torch.Tensor, levels: bool) -> Iterator[torch.Tensor]:
-    last = len(network.strides) - 1
-    for index, maps in enumerate(network.stages(batch)):
-        if index == last:
-            yield maps.mean((2, 3))
-        elif levels:
-            yield mean_and_std(maps)
-
-
-def _tiled(
-    network: Network,
-    picture: np.ndarray,
-    prepare: Callable[[np.ndarray], torch.Tensor],
-    levels: bool,
-    most: int,
-) -> list[torch.Tensor]:
-    """Return what `_whole` gives, of one picture, one tile after another."""
-    last = len(network.strides) - 1
-    moments: dict[int, Moments] = {}
-    for rows, columns in tiles(*picture.shape[:2], network.radius, network.strides[-1], most):
-        # cut before it becomes float: only ever one tile has more than a byte a number
-        tile = prepare(picture[None, rows.start : rows.stop, columns.start : columns.stop])
-        for index, (maps, stride) in enumerate(
-            zip(network.stages(tile), network.strides, strict=True)
+    def _tiled(self, picture: np.ndarray) -> list[torch.Tensor]:
+        """Return the parts of the embedding of one picture, one tile after another."""
+        network, last = self.network, len(self.network.strides) - 1
+        moments: dict[int, Moments] = {}
+        for rows, columns in tiles(
+            *picture.shape[:2], network.radius, network.strides[-1], self.most
         ):
-            if levels or index == last:
-                core = Moments.of(maps[0, :, rows.cells(stride), columns.cells(stride)])
-                moments[index] = moments[index] + core if index in moments else core
-    *stages, final = moments.values()
-    return [*(torch.cat([m.mean, m.std]).float() for m in stages), final.mean.float()]
+            # cut before it becomes float: only ever one tile has more than a byte a number
+            tile = picture[None, rows.start : rows.stop, columns.start : columns.stop]
+            for index, (maps, stride) in enumerate(
+                zip(self._maps(tile), network.strides, strict=True)
+            ):
+                if self.levels or index == last:
+                    core = Moments.of(maps[0, :, rows.cells(stride), columns.cells(stride)])
+                    moments[index] = moments[index] + core if index in moments else core
+        *stages, final = moments.values()
+        return [*(torch.cat([m.mean, m.std]).float() for m in stages), final.mean.float()]
+
+
+class _OfNetwork(torch.nn.Module):
+    """Holds a network's tensors where an engine looks for them."""
+
+    def __init__(self, network: Network, prepare: Callable) -> None:
+        super().__init__()
+        self.tensors = network.module
+        self.network = network
+        self.prepare = prepare
+
+
+class _Whole(_OfNetwork):
+    def __init__(self, network: Network, prepare: Callable, levels: bool) -> None:
+        super().__init__(network, prepare)
+        self.levels = levels
+        self.head = network.head  # registered, where it is a module
+
+    def forward(self, view: torch.Tensor) -> torch.Tensor:
+        """Return the (n, d) embeddings."""
+        parts, last = [], len(self.network.strides) - 1
+        for index, maps in enumerate(self.network.stages(self.prepare(view))):
+            if index == last:
+                parts.append(self.head(long(maps).mean((2, 3))))
+            elif self.levels:
+                parts.append(mean_and_std(maps))
+        return torch.cat(parts, dim=1)
+
+
+class _Maps(_OfNetwork):
+    def forward(self, view: torch.Tensor) -> Iterable[torch.Tensor]:
+        """Return the maps of every stage; one at a time, where they need not be kept."""
+        maps = self.network.stages(self.prepare(view))
+        return tuple(maps) if torch.jit.is_tracing() else maps
 
 
 @dataclass(frozen=True)
@@ -207,32 +191,79 @@ class Moments:
         return (self.squares / self.count).sqrt()
 
 
-def exact(encode: Callable[[Batch], torch.Tensor]) -> Encode:
-    """Return an encoding function: `encode` without gradients, in exact float32, as an array."""
+def exact(
+    encode: Callable[[Batch], torch.Tensor], runtime: Runtime, views: Sequence[View] = ()
+) -> Encode:
+    """Return an encoding function: `encode` without gradients, in its precision, as an array.
+
+    Parameters
+    ----------
+    views : what `encode` asks a batch for, (function, *arguments) each: they are made while other
+        pictures are computed, and the pictures themselves are let go of. Without them, `encode` has
+        the whole pictures
+    """
 
     def exactly(batch: Batch) -> np.ndarray:
-        with torch.inference_mode(), exact_float32():
+        with computing(runtime):
             return encode(batch).float().cpu().numpy()
 
+    exactly.views = tuple(views) or (WHOLE,)
     return exactly
 
 
-def normalised(
-    view: np.ndarray, mean: Sequence[float], std: Sequence[float], device: str
-) -> torch.Tensor:
-    """Return (n, height, width, 3) uint8 as (n, 3, height, width) float32, (x / 255 - mean) / std.
+def on_views(
+    module: torch.nn.Module,
+    mean: Sequence[float],
+    std: Sequence[float],
+    runtime: Runtime,
+    spatial: bool = False,
+) -> Callable:
+    """Return the function (n, h, w, 3) views, further inputs -> what `module` gives for them.
+
+    Parameters
+    ----------
+    module : takes normalised (n, 3, h, w) float32, and the further inputs
+    mean, std : of the normalisation, for pixels in 0..1
+    spatial : views may have any height and width
+    """
+    return runtime.placed(_OnViews(module, Normalise(mean, std)), spatial)
+
+
+class _OnViews(torch.nn.Module):
+    def __init__(self, module: torch.nn.Module, prepare: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self.prepare = prepare
+
+    def forward(self, view: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        """Return what the module gives."""
+        return self.module(self.prepare(view), *others)
+
+
+class Normalise(torch.nn.Module):
+    """(n, height, width, 3) of 0..255 as (n, 3, height, width) float32, (x / 255 - mean) / std.
 
     It lies in memory channels-last, as it came; permute only renames the axes.
     """
-    view = np.require(view, requirements="CW")  # a tile is cut out; torch wants to be able to write
-    batch = torch.from_numpy(view).to(device).permute(0, 3, 1, 2).float().div_(255)
-    mean_, std_ = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (mean, std))
-    return batch.sub_(mean_).div_(std_)
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, view: torch.Tensor) -> torch.Tensor:
+        """Return the normalised pictures."""
+        return (view.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
+
+
+def long(maps: torch.Tensor) -> torch.Tensor:
+    """Return numbers of half the length as float32, before many of them are added."""
+    return maps.float() if maps.dtype in (torch.bfloat16, torch.float16) else maps
 
 
 def mean_and_std(maps: torch.Tensor) -> torch.Tensor:
     """Return mean and standard deviation over space of (n, c, h, w): (n, 2c), means first."""
-    flat = maps.flatten(2)
+    flat = long(maps).flatten(2)
     return torch.cat([flat.mean(2), flat.std(2, correction=0)], dim=1)
 
 

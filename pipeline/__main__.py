@@ -8,6 +8,7 @@ COMMANDS = {
     "evaluate": "judge a head of one database on another",
     "score": "score pictures with a run's head",
     "weights": "which encoder needs which weight file; list, verify, import, fetch",
+    "cache": "what is cached, under which settings; list, verify, pack, prune",
 }
 
 

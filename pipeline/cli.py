@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from features.errors import InputError
 from features.places import place
+from features.runtime import ALL_PRECISIONS, BUDGET, ENGINES
+from features.way import Way
 from regressors.errors import DataError
 
 
@@ -82,6 +84,64 @@ def megapixels(text: str) -> float:
     return value
 
 
+# Commands let processes of their own read pictures, which may kill them; tests need not.
+ISOLATED = True
+
+
+def add_way(options: argparse.ArgumentParser) -> None:
+    """Add the options of `features.way.Way`; `take_way` reads them."""
+    add = options.add_argument
+    add(
+        "--gpu",
+        metavar="N[,N...]",
+        type=_devices,
+        default=(),
+        help="CUDA devices, such as 0 or 0,1,2,3: a worker each (default: the CPU)",
+    )
+    add(
+        "--engine",
+        default="auto",
+        choices=["auto", *ENGINES],
+        help="what computes (default auto: torch on a GPU; on the CPU what the cache goes on with, "
+        "else openvino where it is installed)",
+    )
+    add(
+        "--precision",
+        default="fp32",
+        choices=ALL_PRECISIONS,
+        help="fp32 is exact; the others are faster, and stand beside it in the cache",
+    )
+    add(
+        "--budget",
+        type=megapixels,
+        default=BUDGET,
+        metavar="MEGAPIXELS",
+        help="what a network takes at once (default %(default)g): less takes less memory",
+    )
+    add(
+        "--cluster",
+        default="",
+        metavar="ADDRESS",
+        help="a Ray cluster: HOST:PORT of its head, or auto, on one of its machines; pictures and "
+        "weights must lie at the same paths on all of them",
+    )
+
+
+def take_way(chosen: dict, **more: object) -> Way:
+    """Take the options of `add_way` out of the parsed ones."""
+    names = {"gpu": "gpus"}
+    taken = ("gpu", "engine", "precision", "budget", "cluster")
+    return Way(**{names.get(n, n): chosen.pop(n) for n in taken}, **more, isolated=ISOLATED)
+
+
+def _devices(text: str) -> tuple[str, ...]:
+    """Read `0,1,2`, for argparse."""
+    devices = tuple(part.strip() for part in text.split(","))
+    if not all(device.isdecimal() for device in devices) or len(set(devices)) < len(devices):
+        raise argparse.ArgumentTypeError(f"expected numbers of devices, such as 0,1, got {text!r}")
+    return devices
+
+
 def run(main: Callable[[list[str] | None], int | None]) -> None:
     """Run a command: a user's mistake is one line, never a traceback."""
     warnings.filterwarnings("ignore", module=r"PIL\.")  # corrupt EXIF and the like
@@ -92,7 +152,7 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
         say(f"error: {error}")
         code = error.exit_code
     except KeyboardInterrupt:
-        say("interrupted: what was written is whole; extract and fit go on from there")
+        say("interrupted: what was written is whole; the same command goes on from there")
         code = 1
     except BrokenPipeError:
         # the reader of our output went away, as `| head` does; leave without a second complaint

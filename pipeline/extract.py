@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+from features.cache.settings import STORED
 from features.decode import MAX_MEGAPIXELS
-from features.engine import Picture
 from features.errors import InputError
 from features.extract import Extracted, extract, prepare
 from features.places import place
+from features.plan import Picture
+from features.way import Way
+from features.work import SECONDS, Work
 from pipeline import cli
 from pipeline.databases import DATABASES, locate
 from pipeline.databases.table import Database
@@ -19,6 +22,9 @@ EXAMPLES = """\
   python -m pipeline.extract --db photos/ --features reiqa --gpu 0
   python -m pipeline.extract --db my.csv --features 'content-lite[pool=last]+nss'
   python -m pipeline.extract --db my.csv --features nss --augment 4
+  python -m pipeline.extract --db 'shards-{000..099}.tar' --features reiqa --gpu 0,1,2,3
+  python -m pipeline.extract --db koniq --features reiqa --precision bf16
+  python -m pipeline.extract --db koniq --features reiqa --cluster HOST:PORT
 """
 
 
@@ -28,8 +34,7 @@ def run_extract(
     features: str = "reiqa",
     cache: str | None = None,
     weights: str | None = None,
-    gpu: str | None = None,
-    precision: str = "fp32",
+    way: Way = Way("auto"),
     max_megapixels: float = MAX_MEGAPIXELS,
     shard_rows: int = 256,
     retry: bool = False,
@@ -46,33 +51,36 @@ def run_extract(
     """
     read = locate(db, root, place("data"))
     # whatever is wrong with the encoders is said before the database is read
-    prepare(features, place("weights", weights), precision, gpu=gpu)
+    prepare(features, place("weights", weights), way)
     database = read()
     report_database(database, strict)
     folder = write_table(place("cache", cache), database)
     pictures = plan(database)
-    measure(folder, database)
     done = extract(
         database.name,
         pictures,
         features,
         place("cache", cache),
         place("weights", weights),
-        gpu=gpu,
-        precision=precision,
+        way,
         max_megapixels=max_megapixels,
         shard_rows=shard_rows,
         retry=retry,
         augment=augment,
         seed=seed,
     )
+    if database.targets:
+        measure(folder, database, set.intersection(*(set(item.failures) for item in done)))
     return database, done
 
 
-def measure(folder: Path, database: Database) -> None:
-    """Write the pictures' sizes, for the size-only baseline: of use, never worth a failure."""
+def measure(folder: Path, database: Database, failed: set[str]) -> None:
+    """Write the pictures' sizes, for the size-only baseline: of use, never worth a failure.
+
+    A picture that failed is not opened here: it may be one that kills whoever reads it.
+    """
     try:
-        write_sizes(folder, database)
+        write_sizes(folder, database, failed)
     except Exception as error:
         cli.say(f"warning: {database.name}: no sizes for the size-only baseline: {error}")
 
@@ -125,7 +133,7 @@ def main(argv: list[str] | None = None) -> int:
     add(
         "--db",
         default="sample",
-        help=f"{', '.join(DATABASES)}, a folder, or a CSV (default sample)",
+        help=f"{', '.join(DATABASES)}, a folder, a CSV, tars or a URL (default sample)",
     )
     add("--root", help="the database's folder (default data/<name>); of a CSV, where paths start")
     add(
@@ -134,8 +142,14 @@ def main(argv: list[str] | None = None) -> int:
         help="feature set, such as reiqa, content-lite, nss, or "
         "several joined by + (default reiqa)",
     )
-    add("--gpu", metavar="N", help="CUDA device (default: the CPU)")
-    add("--precision", default="fp32", choices=["fp32"], help="exact float32")
+    cli.add_way(options)
+    add(
+        "--store",
+        default="float32",
+        choices=STORED,
+        help="type of the numbers in the cache; float16 takes half the space, at a relative error "
+        "of 5e-4 (default %(default)s)",
+    )
     add(
         "--max-megapixels",
         type=cli.megapixels,
@@ -161,13 +175,15 @@ def main(argv: list[str] | None = None) -> int:
     arguments = options.parse_args(argv)
     cli.places(arguments, "cache", "weights")
     chosen = vars(arguments)
+    chosen["way"] = cli.take_way(chosen, stored=chosen.pop("store"))
     as_json = chosen.pop("json")
     database, done = run_extract(**chosen)
     passes = {item.augmented: item for item in done}
     for item in passes.values():
-        if item.n_decoded:
+        if item.work.files:
             encoders = sum(other.augmented == item.augmented for other in done)
-            cli.say(f"{item.n_decoded} files decoded, for {encoders} encoder{'s' * (encoders > 1)}")
+            count = f"{encoders} encoder{'s' * (encoders > 1)}"
+            cli.say(f"{item.work.files} files decoded, for {count}: {_pace(item.work)}")
     if as_json:
         cli.print_json([_as_json(database, item) for item in done])
     else:
@@ -186,6 +202,14 @@ def main(argv: list[str] | None = None) -> int:
     if all(len(item.failures) == item.n_cached for item in done):
         raise InputError("not one picture could be embedded; the reasons are above")
     return 0
+
+
+def _pace(work: Work) -> str:
+    """Say how fast it went, and what took the time."""
+    seconds = work.seconds
+    files, megapixels = (n / seconds["total"] for n in (work.files, work.pixels / 1e6))
+    parts = ", ".join(f"{name} {seconds[name]:.1f}" for name in (*SECONDS, "total"))
+    return f"{files:.1f} files/s, {megapixels:.1f} megapixels/s; seconds: {parts}"
 
 
 def _kind(item: Extracted) -> str:
@@ -208,7 +232,9 @@ def _as_json(database: Database, item: Extracted) -> dict:
         "db": database.name,
         "encoder": item.encoder,
         "augmented": item.augmented,
-        "decoded": item.n_decoded,
+        "decoded": item.work.files,
+        "megapixels": round(item.work.pixels / 1e6, 3),
+        "seconds": {name: round(value, 3) for name, value in item.work.seconds.items()},
         "pictures": item.n_cached,
         "new": item.n_new,
         "failed": item.failures,

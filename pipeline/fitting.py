@@ -144,7 +144,7 @@ def _device(X: np.ndarray, how: How, where: Where) -> Iterator[object]:
         return
     if not REGRESSORS[how.regressor].on_device:
         raise UsageError(f"--gpu: {how.regressor} runs on the CPU; leave --gpu out")
-    from features.networks import on_device  # torch, which the CPU spares
+    from features.torch_engine import on_device  # torch, which the CPU spares
 
     with on_device(X, where.gpu) as device_X:
         yield device_X

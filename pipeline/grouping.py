@@ -94,7 +94,7 @@ def duplicate_pairs(database: CachedTable, folder: Path) -> list[tuple[str, str]
         When pictures that were extracted are no longer where they were.
     """
     table = database.table
-    paths = [database.root / image for image in table["image"]]
+    paths = database.paths()
     facts = [file_facts(path) for path in paths]
     gone = [path for path, fact in zip(paths, facts, strict=True) if fact.mtime_ns == 0]
     if gone:

@@ -1,39 +1,48 @@
 """Score pictures with a run's head, or from a few pictures that you rate (--pairs).
 
-Prints CSV: picture, score, low, high (nine of ten lie within), outside (yes where the picture is
-unlike any that the head was trained on), status (ok, or why there is no score).
+Gives picture, score, low, high (nine of ten lie within), outside (yes where the picture is unlike
+any that the head was trained on), status (ok, or why there is no score): as CSV on stdout, or as a
+file that is CSV or Parquet (-o). With -o, run again after it was cut off, it resumes. Engine and
+precision are those of the numbers that the head was fitted on, where no others are asked for.
 """
 
 import argparse
-import csv
-import io
-import math
+import contextlib
 import sys
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+
+from tqdm import tqdm
 
 from features.cache.shards import OK
 from features.decode import MAX_MEGAPIXELS
-from features.engine import Picture
+from features.engine import timed
 from features.errors import InputError, UsageError
-from features.files import write_atomic
 from features.names import canonical
 from features.places import expand, place
+from features.plan import Block, Picture, blocks
 from features.progress import progress
+from features.work import SECONDS
 from pipeline import cli
-from pipeline.fewshot import few_shot
+from pipeline.fewshot import few_shot_scorer
+from pipeline.fitted import fitted_scorer
+from pipeline.outputs import COLUMNS, FORMATS, check_names, check_output, csv_text, values_of
+from pipeline.partial import partial
 from pipeline.runs import find_run, read_head_facts
-from pipeline.scoring import Score, collect, score
+from pipeline.scoring import Score, Scored, Scorer, collect
 
 EXAMPLES = """\
   python -m pipeline.score --run runs/pcuid/content-lite photo.jpg
   python -m pipeline.score --run pcuid holiday/ -o scores.csv
   python -m pipeline.score --run pcuid list.csv --json
+  python -m pipeline.score --run koniq/reiqa 'shards-{000..099}.tar' --gpu 0,1 -o scores.parquet
+  python -m pipeline.score --run koniq/reiqa photos/ --cluster ray://head:10001 -o scores.parquet
   python -m pipeline.score --run ai/clip --prompt 'a red fox in snow' fox.png
   python -m pipeline.score --pairs pairs.csv --features content-lite holiday/
 """
-_OUTSIDE = {True: "yes", False: "no", None: ""}
-COLUMNS = ("picture", "score", "low", "high", "outside", "status")
+NAMED = 20  # failures that are named on stderr, where the file has them all
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,70 +62,153 @@ def main(argv: list[str] | None = None) -> int:
         help="the text of every picture without one in a CSV's column prompt, for feature sets "
         "that take text",
     )
-    add("pictures", nargs="+", help="pictures, folders, or CSVs with a column image")
-    add("-o", "--output", metavar="FILE.csv", help="write there instead of to stdout")
-    add("--gpu", metavar="N", help="CUDA device (default: the CPU)")
+    add("pictures", nargs="+", help="pictures, folders, tars, URLs, or CSVs with a column image")
+    add(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help=f"write there instead of to stdout: a name that ends in {' or '.join(FORMATS)}",
+    )
+    cli.add_way(options)
+    # what the head was fitted on decides
+    options.set_defaults(precision="")
     add(
         "--max-megapixels",
         type=cli.megapixels,
         default=MAX_MEGAPIXELS,
         help="limit (default %(default)g)",
     )
-    add("--json", action="store_true", help="print JSON instead of CSV")
+    add(
+        "--json",
+        action="store_true",
+        help="print JSON instead of CSV; with -o, a summary of what was done",
+    )
     cli.add_places(options, "runs", "weights")
     chosen = options.parse_args(argv)
-    if chosen.output and not chosen.output.lower().endswith(".csv"):
-        raise UsageError(f"-o {chosen.output}: expected a name that ends in .csv")
-    given = [expand(path) for path in (*chosen.pictures, chosen.pairs) if path]
-    if chosen.output and any(
-        path.exists() and Path(chosen.output).resolve() == path.resolve() for path in given
-    ):
-        raise UsageError(f"-o {chosen.output} would overwrite what is to be read: name another")
-    if chosen.output and (Path(chosen.output).is_dir() or not Path(chosen.output).parent.is_dir()):
-        raise UsageError(f"-o {chosen.output}: expected a file in a folder that is there")
-    pictures, found = _scores(chosen)
-    scores: list[Score] = []
-    to_stdout = not chosen.json and not chosen.output
-    if to_stdout:
-        print(_line(COLUMNS), end="")
-    try:
-        with progress(len(pictures), "score") as bar:
-            for item in found:
-                scores.append(item)
-                bar.update()
-                if to_stdout:
-                    print(_line(_cells(item)), end="", flush=True)
-                if item.status != OK:
-                    bar.write(f"failed: {item.picture}: {item.status}", file=sys.stderr)
-    finally:  # whatever ends it, what is scored is written
-        if chosen.output and scores:
-            text = "".join(_line(cells) for cells in (COLUMNS, *map(_cells, scores)))
-            write_atomic(Path(chosen.output), text.encode(errors="surrogateescape"))
-    if chosen.json:
-        cli.print_json([dict(zip(COLUMNS, _values(item), strict=True)) for item in scores])
-    failed = sum(item.status != OK for item in scores)
-    cli.say(f"{len(scores) - failed} scored, {failed} failed")
-    if failed == len(scores):
+    chosen.way = cli.take_way(vars(chosen))
+    if chosen.output:
+        given = (*chosen.pictures, *filter(None, [chosen.pairs]))
+        check_output(chosen.output, map(expand, given))
+    pictures, scorer = _scorer(chosen)
+    if chosen.output:
+        check_names(chosen.output, pictures)
+        n_failed = _to_file(pictures, scorer, chosen.output, chosen.json)
+    else:
+        n_failed = _to_stdout(pictures, scorer, chosen.json)
+    cli.say(f"{len(pictures) - n_failed} scored, {n_failed} failed")
+    if n_failed == len(pictures):
         raise InputError("not one picture could be scored; the reasons are above")
     return 0
 
 
-def _scores(chosen: argparse.Namespace) -> tuple[list[Picture], Iterator[Score]]:
+def _to_stdout(pictures: Sequence[Picture], scorer: Scorer, as_json: bool) -> int:
+    """Print scores as they are done, in order of name; return how many failed."""
+    work = _Work(len(pictures), named=len(pictures))
+    plan = map(Block, blocks(pictures))
+    scores: list[Score] = []  # only JSON wants them in one piece
+    if not as_json:
+        print(csv_text([]), end="")
+    with work, contextlib.closing(scorer.in_turn(plan)) as found:
+        for scored in found:
+            if as_json:
+                scores += scored.scores
+            else:
+                print(csv_text(map(values_of, scored.scores), header=False), end="", flush=True)
+            work.add(scored)
+    if as_json:
+        rows = map(values_of, scores)
+        cli.print_json([dict(zip(COLUMNS, row, strict=True)) for row in rows])
+    return work.n_failed
+
+
+def _to_file(pictures: Sequence[Picture], scorer: Scorer, output: Path, as_json: bool) -> int:
+    """Write scores to a file, going on with what is kept of it; return how many failed."""
+    began = time.perf_counter()
+    with partial(output, scorer.settings) as part:
+        plan, n_kept = part.lacking(pictures, scorer.prompted)
+        if n_kept:
+            cli.say(f"resuming: {n_kept} of {len(pictures)} are scored")
+        work = _Work(sum(len(block.pictures) for block in plan), NAMED)
+        if plan:
+            with work, contextlib.closing(scorer.score(plan)) as found:
+                for scored in found:
+                    with timed(work.seconds, "write"):
+                        part.add(scored.scores)
+                    work.add(scored)
+        with timed(work.seconds, "write"):
+            table = part.finish(pictures, scorer.about)
+    if work.n_failed > NAMED:
+        cli.say(f"failed: {work.n_failed - NAMED} more; {output} has the reasons")
+    if as_json:
+        total = time.perf_counter() - began
+        seconds = work.seconds | Counter(total=total)
+        summary = {
+            "pictures": len(table),
+            "scored": len(table) - table.n_failed,
+            "failed": table.n_failed,
+            "resumed": n_kept,
+            "output": str(output),
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+            "pictures_per_second": round(work.files / total, 3),
+            "megapixels_per_second": round(work.pixels / 1e6 / total, 3),
+        }
+        cli.print_json(summary)
+    return table.n_failed
+
+
+class _Work:
+    """What is being done, on a progress bar.
+
+    Parameters
+    ----------
+    named : so many failures are named
+    """
+
+    def __init__(self, n_pictures: int, named: int) -> None:
+        self.seconds: Counter = Counter(dict.fromkeys(SECONDS, 0.0))
+        self.pixels = self.files = self.n_failed = 0
+        self._n_pictures, self._named = n_pictures, named
+        self._bar: tqdm | None = None
+        self._began = time.perf_counter()
+
+    def __enter__(self) -> "_Work":
+        self._bar = progress(self._n_pictures, "score")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def add(self, scored: Scored) -> None:
+        """Count the scores of a block, and name those that failed."""
+        for one in scored.scores:
+            if one.status != OK:
+                self.n_failed += 1
+                if self.n_failed <= self._named:
+                    self._bar.write(f"failed: {one.picture}: {one.status}", file=sys.stderr)
+        self.seconds.update(scored.seconds)
+        self.pixels, self.files = self.pixels + scored.pixels, self.files + scored.files
+        rate = self.pixels / 1e6 / (time.perf_counter() - self._began)
+        self._bar.set_postfix_str(f"{rate:.1f} MP/s, {self.n_failed} failed", refresh=False)
+        self._bar.update(len(scored.scores))
+
+
+def _scorer(chosen: argparse.Namespace) -> tuple[list[Picture], Scorer]:
     """Return the pictures, and what scores them."""
     if bool(chosen.run) == bool(chosen.pairs):
         raise UsageError("give either --run RUN, or --pairs PAIRS.csv with --features NAME")
     if chosen.run and chosen.features:
         raise UsageError("--features goes with --pairs: a run knows its own")
-    how = place("weights", chosen.weights), chosen.gpu, chosen.max_megapixels
+    how = place("weights", chosen.weights), chosen.way, chosen.max_megapixels
     if chosen.pairs:
         pictures = collect(chosen.pictures, chosen.prompt)
         pairs, features = expand(chosen.pairs), canonical(chosen.features or "content-lite")
         cli.say(f"few-shot on {features}: scores are on the scale of {pairs}")
-        return pictures, few_shot(pairs, features, pictures, *how, chosen.prompt)
+        return pictures, few_shot_scorer(pairs, features, pictures, *how, chosen.prompt)
     run = find_run(Path(chosen.run), place("runs", chosen.runs))
     _announce(run)
     pictures = collect(chosen.pictures, chosen.prompt)
-    return pictures, score(run, pictures, *how)
+    return pictures, fitted_scorer(run, pictures, *how)
 
 
 def _announce(run: Path) -> None:
@@ -133,24 +225,6 @@ def _announce(run: Path) -> None:
         cli.say(f"OPTIMISTIC: of that SRCC, {facts['optimistic']}")
     if facts["note"]:
         cli.say(facts["note"])
-
-
-def _values(item: Score) -> tuple:
-    numbers = (item.score, item.low, item.high)
-    plain = (None if math.isnan(value) else value for value in numbers)
-    return (item.picture, *plain, item.outside, item.status)
-
-
-def _cells(item: Score) -> tuple[str, ...]:
-    name, *numbers, outside, status = _values(item)
-    texts = ("" if value is None else f"{value:.4f}" for value in numbers)
-    return (name, *texts, _OUTSIDE[outside], status)
-
-
-def _line(cells: tuple[str, ...]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue()
 
 
 if __name__ == "__main__":

@@ -1,25 +1,26 @@
-"""Scoring new pictures with a run's head, extracted exactly as its training pictures were."""
+"""Scoring new pictures: which they are, and what takes them from blocks to scores."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from features.cache.settings import key_of, settings_of
-from features.cache.shards import OK
-from features.decode import MAX_MEGAPIXELS
-from features.engine import Picture, blocks, embed, load_encoder
-from features.errors import InputError, UsageError
-from features.extract import check_prompts
-from features.names import parse
+from features.cache.shards import OK, Row
+from features.engine import Done
+from features.errors import UsageError
 from features.places import expand
+from features.plan import Block, Picture
+from features.remote import is_url, shown
+from features.sources import FileFacts, Remote, Source
+from pipeline import cli
 from pipeline.databases.own import image_names
+from pipeline.databases.packed import read_packed, refuse_tars
+from pipeline.databases.patterns import base_of, is_packed, is_picture
 from pipeline.databases.sheets import read_table
 from pipeline.databases.table import PICTURE_SUFFIXES, under
 from pipeline.databases.tree import Tree
-from pipeline.runs import read_head
-from regressors.heads import HEADS, distance
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Score:
     outside : the embedding lies farther out than that of any training picture; None where no
         training data says how far that is
     status : "ok", or why there is no score
+    file, prompt : what was scored
     """
 
     picture: str
@@ -40,13 +42,90 @@ class Score:
     high: float
     outside: bool | None
     status: str
+    file: FileFacts
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of a block, and what they took; see `features.engine.Done`."""
+
+    scores: list[Score]
+    seconds: Mapping[str, float]
+    pixels: int
+    files: int
+
+
+# (n, d) embeddings -> score, low, high and `outside` of each
+Judge = Callable[[np.ndarray], Iterable[tuple[float, float, float, bool | None]]]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores pictures, block by block.
+
+    Attributes
+    ----------
+    encoders : their names, in the order of the columns
+    embed : blocks to what becomes of them, in whatever order
+    judge : embeddings to scores
+    settings : all that decides a score, beside the picture and its prompt; fit for JSON
+    about : what the scores mean, for a file's metadata
+    prompted : whether a picture's prompt decides its score
+    flags : whether the judge tells what lies outside
+    """
+
+    encoders: tuple[str, ...]
+    embed: Callable[[Iterable[Block]], Iterator[Done]]
+    judge: Judge
+    settings: Mapping[str, object]
+    about: Mapping[str, str]
+    prompted: bool = False
+    flags: bool = False
+
+    def score(self, plan: Iterable[Block]) -> Iterator[Scored]:
+        """Yield the scores of every block as it is done, in whatever order."""
+        for done in self.embed(plan):
+            rows = list(zip(*(done.rows[name] for name in self.encoders), strict=True))
+            good = [parts for parts in rows if all(row.status == OK for row in parts)]
+            judged = {}
+            if good:
+                X = np.stack([np.concatenate([row.result for row in parts]) for parts in good])
+                judged = dict(zip((parts[0].name for parts in good), self.judge(X), strict=True))
+            scores = [self._score(parts, judged.get(parts[0].name)) for parts in rows]
+            yield Scored(scores, done.seconds, done.pixels, done.files)
+
+    def in_turn(self, plan: Iterable[Block]) -> Iterator[Scored]:
+        """Yield the scores of every block in the order of the plan."""
+        turn: deque[str] = deque()  # the first picture of each block that was begun
+        early: dict[str, Scored] = {}
+        for scored in self.score(_noted(plan, turn)):
+            early[scored.scores[0].picture] = scored
+            while turn and turn[0] in early:
+                yield early.pop(turn.popleft())
+
+    def _score(self, parts: Sequence[Row], judged: tuple | None) -> Score:
+        """Return a picture's score; `parts` are its rows, one of each encoder."""
+        name, facts = parts[0].name, parts[0].facts
+        prompt = max(row.notes.get("prompt", "") for row in parts)  # "" where none is taken
+        if judged is not None:
+            return Score(name, *judged, OK, facts, prompt)
+        reason = next(row.status for row in parts if row.status != OK)
+        outside = False if self.flags else None
+        return Score(name, np.nan, np.nan, np.nan, outside, reason, facts, prompt)
+
+
+def _noted(plan: Iterable[Block], turn: deque[str]) -> Iterator[Block]:
+    for block in plan:
+        turn.append(block.pictures[0].name)
+        yield block
 
 
 def collect(arguments: Sequence[str], prompt: str = "") -> list[Picture]:
-    """Return the pictures that files, folders and CSVs name.
+    """Return the pictures that files, folders, CSVs, tars and URLs name.
 
-    Each is called as it was given; in a CSV, by its path from the CSV's folder. `prompt` is that of
-    every picture for which no CSV has one.
+    Each is called as it was given; in a CSV, by its path from the CSV's folder; in a tar,
+    TAR::PATH. `prompt` is that of every picture for which no CSV and no sample of a tar has one.
 
     Raises
     ------
@@ -56,11 +135,16 @@ def collect(arguments: Sequence[str], prompt: str = "") -> list[Picture]:
     pictures: dict[str, Picture] = {}
     for argument in arguments:
         path = expand(argument)
-        if path.is_dir():
+        if is_packed(argument):
+            found = _of_packed(argument)
+        elif path.is_dir():
             tree = Tree(path)
+            inside = tree.pictures()
+            if not inside:
+                refuse_tars(path)
             # a link that leads out is no danger here: its picture is only scored
             linked = [n for n in tree.outside if Path(n).suffix.lower() in PICTURE_SUFFIXES]
-            found = {str(path / n): (path / n, "") for n in (*tree.pictures(), *linked)}
+            found = {str(path / n): (path / n, "") for n in (*inside, *linked)}
         elif path.suffix.lower() == ".csv":
             # a picture that the list names and the disk lacks is a row with its reason
             raw = read_table(path)
@@ -71,7 +155,7 @@ def collect(arguments: Sequence[str], prompt: str = "") -> list[Picture]:
         elif path.is_file():
             found = {argument: (path, "")}
         else:
-            raise UsageError(f"there is no picture, folder or CSV {argument}")
+            raise UsageError(f"there is no picture, folder, CSV or tar {argument}")
         for name, (file, text) in found.items():
             if name in pictures and pictures[name].path != file:
                 raise UsageError(
@@ -86,50 +170,16 @@ def collect(arguments: Sequence[str], prompt: str = "") -> list[Picture]:
     return list(pictures.values())
 
 
-def score(
-    run: Path,
-    pictures: Sequence[Picture],
-    weights: Path,
-    gpu: str | None = None,
-    max_megapixels: float = MAX_MEGAPIXELS,
-) -> Iterator[Score]:
-    """Yield the score of every picture, in order of name, as they are done.
-
-    Parameters
-    ----------
-    run : a finished run's folder
-
-    Raises
-    ------
-    InputError
-        When the head is damaged, or the encoders here are not those that it was fitted on.
-    """
-    arrays, facts = read_head(run)
-    if facts["kind"] not in HEADS:
-        raise InputError(f"{run}: a head of the kind {facts['kind']!r} needs a newer version")
-    requests = parse(facts["features"])
-    check_prompts(requests, pictures)
-    for request in requests:
-        settings = settings_of(request, weights)
-        if key_of(settings) != facts["encoders"].get(request.name):
-            raise InputError(
-                f"{run} was fitted on {request.name} with other settings or weights (key "
-                f"{facts['encoders'].get(request.name)}, here {key_of(settings)}): name the folder "
-                "of the same weight file with --weights, or extract and fit again"
-            )
-    encoders = [load_encoder(request, weights, gpu) for request in requests]
-    for rows in embed(blocks(pictures), encoders, max_megapixels=max_megapixels):
-        for parts in zip(*(rows[encoder.name] for encoder in encoders), strict=True):
-            yield _score(parts, arrays, facts)
-
-
-def _score(parts: Sequence, arrays: dict[str, np.ndarray], facts: dict) -> Score:
-    """Score one picture from its rows, one of each encoder in the order of the columns."""
-    failed = [row.status for row in parts if row.status != OK]
-    if failed:
-        return Score(parts[0].name, np.nan, np.nan, np.nan, False, failed[0])
-    X = np.concatenate([row.result for row in parts])[None]
-    value = float(HEADS[facts["kind"]](arrays, X)[0])
-    outside = bool(distance(arrays, X)[0] > facts["distance_max"])
-    error = facts["error90"]
-    return Score(parts[0].name, value, value - error, value + error, outside, OK)
+def _of_packed(argument: str) -> dict[str, tuple[Source, str]]:
+    """Return name -> (where it is, prompt) of the pictures of tars or behind a URL."""
+    if is_url(argument) and is_picture(argument):
+        return {shown(argument): (Remote(argument), "")}
+    packed = read_packed(argument)
+    for line in packed.problems:
+        cli.say(f"warning: {line}")
+    names = map(str, packed.sources)
+    if not is_url(argument):
+        base = base_of(argument)
+        names = (f"{base}/{image}" if base else image for image in packed.images)
+    texts = packed.table().get("prompt", [""] * len(packed.names))
+    return dict(zip(names, zip(packed.sources, texts, strict=True), strict=True))

@@ -5,7 +5,7 @@ with several sizes can be won on them, and a result that does not beat them has 
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pandas as pd
 from features.decode import UnreadablePicture, file_facts, upright_size
 from features.files import write_atomic
 from features.progress import progress
+from features.sources import Source, is_remote
 from pipeline.databases.table import Database
 from pipeline.splits import Fold, rows_of
 from regressors.baseline import baseline
@@ -29,20 +30,23 @@ Row = tuple[int, int, int, int]  # the columns behind the name
 RowFold = tuple[np.ndarray, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]
 
 
-def write_sizes(folder: Path, database: Database) -> Path:
+def write_sizes(folder: Path, database: Database, failed: Collection[str] = ()) -> Path:
     """Write sizes.csv: the upright width and height of every picture, and its file's facts.
 
-    A picture whose header cannot be read is left out. A file whose size and time have not changed
-    is not opened again.
+    A picture whose header cannot be read is left out, as are those behind URLs: each would be a
+    request of its own. A file whose size and time have not changed is not opened again.
 
     Parameters
     ----------
     folder : cache/<db>
+    failed : names of pictures that are left out unopened
     """
     path = folder / FILE
     known = _known(path)
     names, paths = database.table["name"], database.paths()
-    pictures = sorted(zip(names, paths, strict=True))
+    every = zip(names, paths, strict=True)
+    wanted = ((name, path) for name, path in every if name not in failed and not is_remote(path))
+    pictures = sorted(wanted, key=lambda pair: pair[0])
     rows: list[tuple] = []
     with progress(len(pictures), f"sizes {database.name}") as bar, ThreadPoolExecutor() as pool:
         for start in range(0, len(pictures), _TOGETHER):
@@ -58,7 +62,7 @@ def write_sizes(folder: Path, database: Database) -> Path:
     return path
 
 
-def _measured(path: Path, known: Row | None) -> Row | None:
+def _measured(path: Source, known: Row | None) -> Row | None:
     try:
         facts = file_facts(path)
         if known and known[2:] == (facts.size, facts.mtime_ns):

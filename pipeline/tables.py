@@ -13,7 +13,10 @@ import pandas as pd
 from features.errors import InputError, unknown_name
 from features.files import file_sha256, locked, read_json, sha256, write_atomic, write_json
 from features.places import expand
+from features.sources import Remote, Source, place_of
 from pipeline.databases import DATABASES, known_name
+from pipeline.databases.packed import located
+from pipeline.databases.patterns import is_packed
 from pipeline.databases.table import Database, Target
 
 _FACTS = ("root", "targets", "group_by", "labels_sha256", "missing", "note", "table_sha256")
@@ -24,7 +27,7 @@ class CachedTable:
     """What `fit` knows of a database, without its pictures."""
 
     name: str
-    root: Path
+    root: Path | Remote
     table: pd.DataFrame
     targets: dict[str, Target]
     group_by: str
@@ -33,9 +36,13 @@ class CachedTable:
     note: str
     regrouped: str = ""  # what `--group-by` asked for
 
-    def path(self, name: str) -> Path:
-        """Return the file of a picture."""
-        return self.root / self.table["image"][self.table["name"] == name].iloc[0]
+    def path(self, name: str) -> Source:
+        """Return the file of a picture, or where else its bytes are."""
+        return located(self.root, [self.table["image"][self.table["name"] == name].iloc[0]])[0]
+
+    def paths(self) -> list[Source]:
+        """Return the same for every row."""
+        return located(self.root, self.table["image"])
 
     def target(self, name: str | None) -> str:
         """Return the target asked for, or the first one.
@@ -130,7 +137,7 @@ def read_cached_table(cache: Path, name: str, asked: str = "") -> CachedTable:
         table["image"] = table["name"]
     return CachedTable(
         name,
-        Path(facts["root"]),
+        place_of(facts["root"]),
         table,
         {key: Target(**value) for key, value in facts["targets"].items()},
         facts["group_by"],
@@ -147,7 +154,7 @@ def _is_std(column: str, facts: dict) -> bool:
 def _not_cached(cache: Path, asked: str) -> InputError:
     """Return the error for a database that is not there: how to get it, or the nearest names."""
     cached = cached_databases(cache)
-    if known_name(asked) or expand(asked).exists():
+    if known_name(asked) or is_packed(asked) or expand(asked).exists():
         return InputError(
             f"{asked} is not in the cache {cache} (databases there: {', '.join(cached) or 'none'}):"
             f" run python -m pipeline.extract --db {asked} first"

@@ -11,9 +11,9 @@ from PIL import Image
 
 import features
 from features.encoders import ENCODERS
-from features.engine import Picture
 from features.extract import extract
 from features.files import read_json
+from features.plan import Picture
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,6 +35,12 @@ def own_home(same_table, tmp_path, monkeypatch):
     home.mkdir()
     monkeypatch.setenv("MEANOPINION_HOME", str(home))
     return home
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch):
+    """Commands that a test calls work in its process, where the table may be another one."""
+    monkeypatch.setattr("pipeline.cli.ISOLATED", False)
 
 
 @pytest.fixture(scope="session")

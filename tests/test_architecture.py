@@ -97,7 +97,8 @@ def test_readme_commands_parse():
         _, _, module, *arguments = shlex.split(line)
         place = ROOT / module.replace(".", "/")
         path = place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
-        source = path.read_text(encoding="utf-8")
+        shared = ROOT / "pipeline" / "cli.py"
+        source = path.read_text(encoding="utf-8") + shared.read_text(encoding="utf-8")
         for option in (argument for argument in arguments if argument.startswith("--")):
             assert f'"{option}"' in source or option in ("--cache", "--runs", "--weights"), line
 

@@ -6,13 +6,13 @@ from conftest import assert_same, picture, plan_of, write_csv, write_pictures
 from test_fitting import data
 
 import features
-from features import Augmented, engine
-from features.augment import LEVELS, augmented, changes
+from features import Augmented, reading
+from features.augment import LEVELS, Change, augmented, changes
 from features.cache.load import load_augmented
 from features.distortions import DISTORTIONS, distort
 from features.encoders.nss import nss_embedding
-from features.engine import Picture
 from features.errors import InputError, UsageError
+from features.plan import Picture
 from pipeline import splits
 from pipeline.extract import run_extract
 from pipeline.fit import run_fit
@@ -81,7 +81,7 @@ def test_versions_lie_beside_the_originals(plan, run, load, versions):
             if (name, found.distortions[i]) == (plan[0].name, change.distortion)
         )
         assert found.levels[row] == change.level
-        expected = nss_embedding(change(engine.read_picture(plan[0].path)[0]))
+        expected = nss_embedding(change(reading.read_picture(plan[0].path)[0]))
         np.testing.assert_array_equal(found.embeddings[row], expected)
 
 
@@ -109,9 +109,9 @@ def test_more_versions_keep_what_is_there(plan, run, versions):
 def test_a_picture_is_decoded_once_for_its_versions(plan, run, monkeypatch):
     """Eight versions share the pixels of one file."""
     opened = []
-    whole = engine.read_picture
+    whole = reading.read_picture
     monkeypatch.setattr(
-        engine, "read_picture", lambda path, *rest: opened.append(path) or whole(path, *rest)
+        reading, "read_picture", lambda path, *rest: opened.append(path) or whole(path, *rest)
     )
     run(plan[:4], "nss", augment=8)
     assert len(opened) == 4 + 4  # once for the pictures, once for their versions
@@ -222,7 +222,7 @@ def test_a_lack_of_memory_is_one_version_s_failure(plan, run, monkeypatch):
     def full(self, pixels):
         raise MemoryError
 
-    monkeypatch.setattr(engine.Change, "__call__", full)
+    monkeypatch.setattr(Change, "__call__", full)
     _, apart = run(plan[:3], "nss", augment=2)
     assert set(apart.failures.values()) <= {f"not enough memory for {name}" for name in DISTORTIONS}
     assert len(apart.failures) == 6

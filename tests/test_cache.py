@@ -1,21 +1,26 @@
 """The cache: keys that follow every cause of a number, shards that are whole or made again."""
 
+import os
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
-from conftest import write_pictures
+from conftest import ROOT, write_pictures
 
 import features
+from features.cache import reading
 from features.cache.folder import CacheFolder, ShardWriter
 from features.cache.load import cached_encoders, cached_sets
 from features.cache.settings import settings_of
 from features.cache.shards import OK, Row, decode_shard, encode_shard
-from features.decode import FileFacts
-from features.engine import Picture
 from features.errors import InputError, UsageError
 from features.extract import extract
-from features.files import read_json, sha256
+from features.files import read_json, sha256, write_json
 from features.names import parse
+from features.plan import Picture
+from features.sources import FileFacts
 
 NAMES = ["b.png", "ä/图片 1.png", "a+b [c].png", "a.png"]
 
@@ -180,7 +185,8 @@ def put(cache, encoder="nss", rows=(), shard_rows=100, **changes):
     settings = settings_of(parse("nss")[0], cache) | {"encoder": encoder} | changes
     folder = CacheFolder.create(cache, "db", settings)
     writer = ShardWriter(folder, {"versions": "x"}, shard_rows)
-    writer.add(list(rows))
+    for row in rows:
+        writer.add([row])
     writer.close()
     return folder
 
@@ -303,3 +309,165 @@ def test_a_key_that_nothing_has_is_refused(tmp_path):
     put(tmp_path, rows=rows_of())
     with pytest.raises(InputError, match="begins with 'zzz'"):
         features.load("db", "nss", tmp_path, key="zzz")
+
+
+# --- reading in pieces
+
+
+def many(n, n_dims=36, seed=3) -> list[Row]:
+    """Rows of seeded numbers, in no order of name."""
+    rng = np.random.default_rng(seed)
+    facts = FileFacts(1, 2, "0" * 64)
+    return [
+        Row(f"p{index:04d}", facts, rng.standard_normal(n_dims).astype(np.float32))
+        for index in rng.permutation(n).tolist()
+    ]
+
+
+@pytest.mark.parametrize("buffer", [1, 200, 5000, 1 << 20])
+def test_any_buffer_reads_the_same(tmp_path, monkeypatch, buffer):
+    """Rows are copied whole, wherever the buffer ends; h5py agrees to the bit."""
+    rows = many(50)
+    folder = put(tmp_path, rows=rows, shard_rows=7)
+    monkeypatch.setattr(reading, "BUFFER_BYTES", buffer)
+    loaded = features.load("db", "nss", tmp_path)
+    expected = {row.name: row.result for row in rows}
+    np.testing.assert_array_equal(loaded.embeddings, [expected[name] for name in loaded.names])
+    with h5py.File(folder.path / "shard-000002.h5") as file:
+        places = [loaded.names.index(name) for name in file["name"].asstr()[:]]
+        np.testing.assert_array_equal(loaded.embeddings[places], file["embedding"][:])
+
+
+def test_names_choose_rows(tmp_path):
+    """A subset in the order given; only the shards that hold it are read and checked."""
+    rows = many(40)
+    folder = put(tmp_path, "nss", rows, shard_rows=8)
+    put(tmp_path, "content-lite", [Row(r.name, r.facts, r.result[:5]) for r in rows], n_dims=5)
+    whole = features.load("db", "nss+content-lite", tmp_path)
+    chosen = [rows[3].name, rows[0].name]
+    path = folder.path / "shard-000004.h5"
+    data = bytearray(path.read_bytes())
+    data[folder.shards()[4]["outside"][0] + 5] ^= 1  # a number of a row that is none of these
+    path.write_bytes(data)
+    part = features.load("db", "nss+content-lite", tmp_path, names=chosen)
+    assert part.names == chosen and part.failures == {}
+    places = [whole.names.index(name) for name in chosen]
+    np.testing.assert_array_equal(part.embeddings, whole.embeddings[places])
+    assert part.columns == whole.columns and part.keys == whole.keys
+    assert features.load("db", "nss", tmp_path, names=[]).embeddings.shape == (0, 36)
+    with pytest.raises(InputError, match="shard-000004.h5 is damaged"):
+        features.load("db", "nss", tmp_path, names=[rows[-1].name])
+
+
+def test_names_without_embedding_are_refused(tmp_path):
+    """The error names the first, and why."""
+    put(tmp_path, rows=rows_of())
+    with pytest.raises(InputError, match=r"1 of the 2 names .* 'x.png': it is not in the cache"):
+        features.load("db", "nss", tmp_path, names=["a.png", "x.png"])
+    with pytest.raises(InputError, match="图片 1.png': cannot be decoded: größer"):
+        features.load("db", "nss", tmp_path, names=[NAMES[1]])
+    with pytest.raises(InputError, match="'a.png' twice"):
+        features.load("db", "nss", tmp_path, names=["a.png", "a.png"])
+
+
+def test_no_bit_flips_unseen(tmp_path):
+    """Whichever byte of a shard is another, loading and extracting say so, and nothing crashes."""
+    folder = put(tmp_path, rows=rows_of())
+    path = folder.path / "shard-000000.h5"
+    data = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for place in rng.choice(len(data), 300, replace=False).tolist():
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
+        with pytest.raises(InputError, match="is damaged"):
+            features.load("db", "nss", tmp_path)
+    assert len(folder.recover({name: place for place, name in enumerate(NAMES)})) == 0
+    assert not path.exists()
+
+
+def test_a_damaged_entry_of_the_index(tmp_path):
+    """An entry that lacks a key is one line, not a KeyError."""
+    folder = put(tmp_path, rows=rows_of())
+    (folder.path / "index.json").write_text('{"shards": [{"file": "shard-000000.h5"}]}')
+    with pytest.raises(InputError, match="index.json was damaged"):
+        features.load("db", "nss", tmp_path)
+
+
+def test_an_index_of_before(tmp_path):
+    """An index as older versions wrote it is read and gone on with."""
+    rows = many(20)
+    folder = put(tmp_path, rows=rows[:10])
+    (entry,) = folder.shards()
+    del entry["outside"]
+    write_json(folder.path / "index.json", {"shards": [entry]})
+    assert len(features.load("db", "nss", tmp_path).names) == 10
+    put(tmp_path, rows=rows[10:])
+    assert len(features.load("db", "nss", tmp_path).names) == 20
+    assert [one["file"] for one in folder.shards()] == ["shard-000000.h5", "shard-000001.h5"]
+    path = folder.path / "shard-000000.h5"
+    data = path.read_bytes()
+    for place in range(0, len(data), 97):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
+        with pytest.raises(InputError, match="is damaged"):
+            features.load("db", "nss", tmp_path)
+
+
+PEAK = """
+import sys
+import h5py, numpy, features
+def peak():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) * 1000 for line in file if line.startswith("VmHWM"))
+before = peak()
+loaded = features.load("db", "nss", sys.argv[1])
+print((peak() - before) / loaded.embeddings.nbytes)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="Linux says what was used")
+def test_memory_of_loading(tmp_path):
+    """The array, and little beside it: no second copy."""
+    rng = np.random.default_rng(0)
+    facts = FileFacts(1, 2, "0" * 64)
+    wide = [Row(f"p{i}", facts, rng.standard_normal(20_000, np.float32)) for i in range(1000)]
+    put(tmp_path, rows=wide, shard_rows=64, n_dims=20_000)
+    command = [sys.executable, "-c", PEAK, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, check=True, cwd=ROOT)
+    assert 0.9 < float(done.stdout) < 1.25
+
+
+# --- half precision
+
+
+def test_half_precision(tmp_path):
+    """Half the space, 2^-11 of each number, another key; readers see float32."""
+    rows = many(64, n_dims=500)
+    full = put(tmp_path, rows=rows, n_dims=500)
+    half = put(tmp_path, rows=rows, n_dims=500, stored="float16")
+    assert half.key != full.key and (full.stored, half.stored) == ("float32", "float16")
+    sizes = [(one.path / "shard-000000.h5").stat().st_size for one in (full, half)]
+    assert sizes[0] - sizes[1] == 64 * 500 * 2
+    a, b = (features.load("db", "nss", tmp_path, one.key) for one in (full, half))
+    assert b.embeddings.dtype == np.float32 and a.names == b.names
+    np.testing.assert_allclose(b.embeddings, a.embeddings, rtol=2**-11, atol=2**-25)
+    assert [row.result.dtype for row in half.rows()] == [np.float32] * 64
+    with h5py.File(half.path / "shard-000000.h5") as file:
+        assert file["embedding"].dtype == np.float16
+
+
+def test_half_precision_never_makes_infinity(tmp_path):
+    """A number that it cannot hold is a failed row that says so; the largest it can is kept."""
+    rows = many(4)
+    rows[1].result[7], rows[2].result[7], rows[3].result[7] = -65504.0, 65505.0, -1e9
+    settings = settings_of(parse("nss")[0], tmp_path, stored="float16")
+    folder = CacheFolder.create(tmp_path, "db", settings)
+    writer = ShardWriter(folder, {})
+    assert [row.status == OK for row in writer.add(rows)] == [True, True, False, False]
+    writer.close()
+    loaded = features.load("db", "nss", tmp_path)
+    assert np.isfinite(loaded.embeddings).all() and len(loaded.names) == 2
+    reason = "a number of 65505 is beyond what float16 holds (65504): store float32"
+    assert loaded.failures[rows[2].name] == reason
+    with pytest.raises(UsageError, match="float32 or float16, not as 'float8'"):
+        settings_of(parse("nss")[0], tmp_path, stored="float8")
+    assert "stored" not in settings_of(parse("nss")[0], tmp_path)

@@ -21,6 +21,7 @@ from features.encoders.open_clip import open_clip_encoder  # noqa: E402
 from features.engine import load_encoder  # noqa: E402
 from features.errors import InputError, UsageError  # noqa: E402
 from features.names import Request  # noqa: E402
+from features.runtime import Runtime  # noqa: E402
 
 PROMPTS = ("statue of a man", "a tray of sushi, watercolor style, highly detailed")
 PICTURES = ("astronaut_455x301", "coffee_600x400")
@@ -36,7 +37,7 @@ def load(encoder, folder, **options):
 def build(encoder, path, **options):
     """Build an encoder from one file, whatever it is called and holds."""
     values = {key: option.default for key, option in encoder.options.items()} | options
-    return encoder.build(values, {"network": path}, "cpu")
+    return encoder.build(values, {"network": path}, Runtime())
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ class Spelling(torch.nn.Module):
 def test_tokens_are_the_published_ones(golden):
     """The same numbers; each text alone, and once."""
     tower = Spelling()
-    prompts = prompt_features(tower, "clip", "cpu")
+    prompts = prompt_features(tower, "clip", Runtime())
     assert prompts([*PROMPTS, PROMPTS[0]]).shape == (3, 1)
     np.testing.assert_array_equal(torch.cat(tower.tokens), golden["tokens"])
 
@@ -93,7 +94,7 @@ def test_tokens_are_the_published_ones(golden):
 def test_a_long_prompt_keeps_its_end():
     """77 tokens at most: the beginning, and the end token in the last place."""
     tower = Spelling()
-    prompt_features(tower, "clip", "cpu")(["cat " * 200, "cat " * 75, "cat"])
+    prompt_features(tower, "clip", Runtime())(["cat " * 200, "cat " * 75, "cat"])
     long, full, short = torch.cat(tower.tokens)
     assert long.tolist() == full.tolist() == [49406, *[2368] * 75, 49407]
     assert short.tolist() == [49406, 2368, 49407, *[0] * 74]
@@ -203,7 +204,7 @@ def test_without_open_clip(monkeypatch):
     """The extra that brings it is named."""
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(InputError, match=r"^clip needs open_clip, .*meanopinion\[clip\]"):
-        prompt_features(Spelling(), "clip", "cpu")
+        prompt_features(Spelling(), "clip", Runtime())
     with pytest.raises(InputError, match=r"^clip:a/b needs open_clip, .*meanopinion\[clip\]"):
         open_clip_encoder("a/b")
 

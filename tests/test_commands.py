@@ -116,7 +116,7 @@ def test_score_to_a_file(capsys, tmp_path, fitted):
     assert code == 0 and out == ""
     assert len(pd.read_csv(tmp_path / "s.csv")) == 2
     code, _, err = call(capsys, "score", "--run", run, tmp_path / "new", "-o", tmp_path / "s.xyz")
-    assert code == 2 and "ends in .csv" in err
+    assert code == 2 and "ends in .csv or .parquet" in err
 
 
 def test_a_picture_unlike_the_training_data_is_flagged(capsys, tmp_path, fitted):

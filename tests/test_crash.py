@@ -17,7 +17,7 @@ DRIVER = """
 import os, signal, sys, time
 from pathlib import Path
 from features import engine, files
-from features.engine import Picture
+from features.plan import Picture
 from features.extract import extract
 feature_set, folder, cache, stage, k, shard_rows = sys.argv[1:]
 if feature_set != "nss":

@@ -11,6 +11,8 @@ from conftest import picture
 from PIL import Image, ImageOps
 
 from features.decode import FileFacts, UnreadablePicture, decode, read_picture, upright_size
+from features.sources import Member, Refused
+from features.tars import archive_of
 
 RGB = picture(3, 24, 16)
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -284,6 +286,22 @@ def test_read_picture_never_raises(tmp_path):
     reason, facts = read_picture(tmp_path / "page.png")
     assert "no picture" in reason
     assert facts.sha256 == hashlib.sha256(b"<html>").hexdigest()
+
+
+def test_read_picture_takes_any_source(tmp_path):
+    """A member of a tar has the pixels and the digest of the file, and the time of the tar."""
+    data = encoded(Image.fromarray(RGB))
+    (tmp_path / "x.tar").write_bytes(bytes(100) + data + bytes(100))
+    member = Member(archive_of(str(tmp_path / "x.tar")), "a.png", 100, len(data))
+    pixels, facts = read_picture(member)
+    np.testing.assert_array_equal(pixels, RGB)
+    time = (tmp_path / "x.tar").stat().st_mtime_ns
+    assert facts == FileFacts(len(data), time, hashlib.sha256(data).hexdigest())
+    assert upright_size(member) == (24, 16)
+    assert read_picture(Refused("a.png", "it is a link")) == (
+        "cannot be opened: it is a link",
+        FileFacts(0, 0),
+    )
 
 
 def test_read_picture_obeys_the_limit(tmp_path):

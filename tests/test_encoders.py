@@ -15,6 +15,7 @@ from features.encoders import ENCODERS  # noqa: E402 - only where torch is
 from features.engine import load_encoder  # noqa: E402
 from features.errors import UsageError  # noqa: E402
 from features.names import parse  # noqa: E402
+from features.runtime import Runtime  # noqa: E402
 from features.weights import load_state  # noqa: E402
 
 
@@ -98,8 +99,8 @@ def installed(name: str) -> bool:
 
 
 @pytest.fixture(scope="module", params=ENCODERS)
-def encoder(request, tmp_path_factory):
-    """Every encoder of the table that can be built here."""
+def built(request, tmp_path_factory):
+    """Every encoder of the table that can be built here, and the folder of its weights."""
     name = request.param
     if not installed(name):
         pytest.skip(f"the package with the weights of {name} is not installed")
@@ -107,7 +108,13 @@ def encoder(request, tmp_path_factory):
         folder = tmp_path_factory.mktemp("none")
     else:  # an encoder without a writer of known weights would go untested
         folder = request.getfixturevalue("known_weights")(name)
-    return load_encoder(parse(name)[0], folder)
+    return load_encoder(parse(name)[0], folder), folder
+
+
+@pytest.fixture
+def encoder(built):
+    """Such an encoder, by torch on the CPU."""
+    return built[0]
 
 
 def close(ours: np.ndarray, expected: np.ndarray) -> bool:
@@ -139,6 +146,20 @@ def test_every_encoder(encoder):
 
 
 @pytest.mark.slow
+def test_every_encoder_by_openvino(built):
+    """The numbers of torch, to 1e-5 of the largest, in batches and sizes of any kind."""
+    pytest.importorskip("openvino", reason="the extra cpu installs it")
+    encoder, folder = built
+    if not encoder.request.encoder.network:
+        pytest.skip(f"{encoder.name} has no network")
+    other = load_encoder(encoder.request, folder, Runtime("openvino"))
+    for n, width, height in ((3, 160, 120), (1, 160, 120), (2, 97, 131)):
+        pictures = np.stack([picture(seed, width, height) for seed in range(n)])
+        texts = ["a red fox", "", "two cats"][:n] if encoder.prompted else ()
+        assert close(other.encode(pictures, texts), encoder.encode(pictures, texts))
+
+
+@pytest.mark.slow
 def test_every_encoder_takes_any_size(encoder):
     """The smallest picture that it claims to take, and tall and wide ones, are finite."""
     side = encoder.request.encoder.min_side(encoder.request.values)
@@ -156,7 +177,6 @@ def test_every_record_is_filled(name):
     assert record.summary and record.licence and record.views
     assert record.paper.startswith("https://")
     assert record.version >= 1
-    assert "fp32" in record.precisions
     assert bool(record.seen) == bool(record.weights)
     for file in record.weights:
         assert file.filename and file.page

@@ -9,11 +9,12 @@ import pytest
 from conftest import assert_same, assert_tidy, picture, plan_of, write_pictures
 from PIL import Image
 
-from features import engine, files
+from features import files, reading
 from features.encoders import ENCODERS
 from features.encoders.base import Encoder
-from features.engine import BLOCK_ROWS, Picture, blocks
 from features.errors import InputError, UsageError
+from features.plan import BLOCK_ROWS, Picture, blocks
+from features.way import Way
 
 # --- what is computed, and what is not
 
@@ -38,7 +39,7 @@ def test_a_second_run_computes_nothing(plan, run, monkeypatch):
     def opened(*arguments):
         raise AssertionError("a cached picture was read")
 
-    monkeypatch.setattr(engine, "read_picture", opened)
+    monkeypatch.setattr(reading, "read_picture", opened)
     again = run(plan)
     assert (again.n_new, again.n_cached) == (0, 20)
 
@@ -142,7 +143,7 @@ def test_the_order_given_does_not_matter(plan, run, load):
 
 def test_blocks_are_a_function_of_the_names(plan):
     """Sorted, whole, and of eight."""
-    cut = blocks(plan[::-1])
+    cut = list(blocks(plan[::-1]))
     assert [one for block in cut for one in block] == plan
     assert [len(block) for block in cut] == [8, 8, 4]
     assert BLOCK_ROWS == 8
@@ -185,13 +186,13 @@ def table(monkeypatch):
 def opened(monkeypatch):
     """The names of the pictures that were decoded, in order."""
     names = []
-    whole = engine.read_picture
+    whole = reading.read_picture
 
     def counted(path, *arguments):
         names.append(path.name)
         return whole(path, *arguments)
 
-    monkeypatch.setattr(engine, "read_picture", counted)
+    monkeypatch.setattr(reading, "read_picture", counted)
     return names
 
 
@@ -299,8 +300,8 @@ def test_wrong_names_say_so_first(plan, run, tmp_path):
     """Unknown encoders, precisions and missing weights are said before anything is made."""
     with pytest.raises(UsageError, match="did you mean nss"):
         run(plan, "nns")
-    with pytest.raises(UsageError, match="--precision bf16: nss offers fp32"):
-        run(plan, precision="bf16")
+    with pytest.raises(UsageError, match="--precision fp16: torch on the CPU offers fp32, bf16"):
+        run(plan, "content-lite", way=Way(precision="fp16"))
     with pytest.raises(InputError, match=r"quality_aware_r50.pth is not in"):
         run(plan, "nss+reiqa")
     assert not (tmp_path / "cache").exists()

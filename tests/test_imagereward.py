@@ -48,11 +48,11 @@ def golden():
 @pytest.fixture(scope="module")
 def inputs():
     """The reference pictures as the network takes them."""
-    pytest.importorskip("torch")
-    from features.networks import normalised
+    torch = pytest.importorskip("torch")
+    from features.networks import Normalise
 
     views = [resized_centre(reference_picture(name), 224, 224, "bicubic") for name in PICTURES]
-    return normalised(np.stack(views), device="cpu", **NORMALISATION)
+    return Normalise(**NORMALISATION)(torch.from_numpy(np.stack(views)))
 
 
 @pytest.mark.slow

@@ -12,7 +12,17 @@ from features.cache.settings import key_of, settings_of
 from features.encoders import ENCODERS
 from features.errors import UsageError
 from features.names import Request, parse
+from features.runtime import Runtime
 from features.weights import WeightFile
+
+# what computes otherwise
+OTHERS = [
+    Runtime(precision="bf16"),
+    Runtime(precision="tf32"),
+    Runtime("openvino"),
+    Runtime("openvino", precision="bf16"),
+    Runtime(budget=3),
+]
 
 
 def request_with(**changes) -> Request:
@@ -42,13 +52,13 @@ def test_key_follows_what_can_change_a_number(tmp_path, monkeypatch):
         key(request_with(views={"picture": "centre"}), tmp_path),
         key(request_with(n_dims=lambda options: 37), tmp_path),
         key(request_with(name="nss2"), tmp_path),
-        key(request_with(precisions=("fp32", "bf16")), tmp_path, precision="bf16"),
         key(request, tmp_path, variant="512x384"),
+        key(request, tmp_path, stored="float16"),
+        *(key(request_with(network=True), tmp_path, runtime=runtime) for runtime in OTHERS),
     ]
-    for name in ("DECODING", "ENGINE"):
-        with monkeypatch.context() as patch:
-            patch.setattr(settings_module, name, "another")
-            keys.append(key(request, tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(settings_module, "DECODING", "another")
+        keys.append(key(request, tmp_path))
     assert len(set(keys)) == len(keys)
     assert key(request, tmp_path) == keys[0]
 
@@ -56,8 +66,13 @@ def test_key_follows_what_can_change_a_number(tmp_path, monkeypatch):
 def test_key_follows_nothing_else(tmp_path):
     """What only describes an encoder, or what it could also do, leaves its key."""
     changes = {"summary": "x", "paper": "x", "licence": "x", "seen": ("x",)}
-    other = request_with(**changes, precisions=("fp32", "bf16"))
-    assert key(other, tmp_path) == key(parse("nss")[0], tmp_path)
+    other = request_with(**changes)
+    plain = key(parse("nss")[0], tmp_path)
+    assert key(other, tmp_path) == plain
+    # without a network, engine and precision are not what makes the numbers; a device never is
+    assert {key(other, tmp_path, runtime=runtime) for runtime in OTHERS} == {plain}
+    on_gpu = key(request_with(network=True), tmp_path, runtime=Runtime(gpu="1"))
+    assert on_gpu == key(request_with(network=True), tmp_path) == plain
 
 
 def test_key_follows_weights_and_options(tmp_path):
@@ -83,10 +98,10 @@ def test_a_default_spelled_out_is_the_same_key(tmp_path):
     assert len({key(parse(text)[0], tmp_path) for text in texts}) == 1
 
 
-def test_unknown_precision(tmp_path):
-    """A precision that an encoder does not offer is an error of usage."""
-    with pytest.raises(UsageError, match="--precision fp8: nss offers fp32"):
-        settings_of(parse("nss")[0], tmp_path, precision="fp8")
+def test_unknown_storage(tmp_path):
+    """A type that numbers are not stored in is an error of usage."""
+    with pytest.raises(UsageError, match="stored as float32 or float16, not as 'int8'"):
+        settings_of(parse("nss")[0], tmp_path, stored="int8")
 
 
 def test_settings_are_readable_json(tmp_path):
@@ -129,7 +144,7 @@ def test_every_key_follows_every_cause(tmp_path, any_weights, name):
         key(request, tmp_path),
         key(with_(version=record.version + 1), tmp_path),
         key(with_(views={**record.views, "resize": "another"}), tmp_path),
-        key(with_(precisions=("fp32", "bf16")), tmp_path, precision="bf16"),
+        *(key(with_(network=True), tmp_path, runtime=runtime) for runtime in OTHERS),
     ]
     for option, kind in record.options.items():
         for value in kind.choices or ("1", "1:0.25"):

@@ -13,8 +13,9 @@ from known import same
 
 from features.encoders import ENCODERS
 from features.encoders.nss import NSS
-from features.engine import Picture, embed, load_encoder
+from features.engine import embed, load_encoder
 from features.names import Request, parse
+from features.plan import Picture
 from features.tiles import spans, tiles
 
 torch = pytest.importorskip("torch")
@@ -109,9 +110,14 @@ SMALL_RADIUS = sum(2 * stride // 2 + 2 * stride for stride in STRIDES) - 31
 SMALL = networks.Network(small_stages, (*STRIDES, 32), SMALL_RADIUS, lambda final: final * 2)
 
 
-def exactly(view: np.ndarray) -> "torch.Tensor":
+def pooled(network, view, prepare, levels=False, most=None):
+    """The embeddings of a view."""
+    return networks.Pooling(network, prepare, levels, most=most)(view)
+
+
+def exactly(view: "torch.Tensor") -> "torch.Tensor":
     """A view as float64, so that nothing but an error shows."""
-    return torch.from_numpy(view.astype(np.float64) / 255 - 0.4).permute(0, 3, 1, 2)
+    return (view.double() / 255 - 0.4).permute(0, 3, 1, 2)
 
 
 @pytest.mark.parametrize("levels", [True, False])
@@ -122,14 +128,14 @@ def test_tiles_are_the_whole(height, width, levels):
     """Beyond the budget the numbers are the same, for every picture of a batch."""
     view = np.stack([picture(seed, width, height) for seed in (1, 2)])
     most = min(height * width - 1, 300_000)
-    whole = networks.pooled(SMALL, view, exactly, levels, most=view.size)
+    whole = pooled(SMALL, view, exactly, levels, most=view.size)
     seen = []
 
     def prepare(tile):
         seen.append(tile.shape[1] * tile.shape[2])
         return exactly(tile)
 
-    tiled = networks.pooled(SMALL, view, prepare, levels, most)
+    tiled = pooled(SMALL, view, prepare, levels, most)
     assert tiled.shape == whole.shape == (2, (5 * 12 if levels else 0) + 6)
     assert len(seen) > 2 and max(seen) <= most
     # the parts are joined in float64, the result is float32
@@ -141,8 +147,8 @@ def test_a_halo_that_is_too_narrow_shows(radius):
     """The network of these tests tells a wrong tile from a right one."""
     narrow = dataclasses.replace(SMALL, radius=radius)
     view = picture(1, 900, 700)[None]
-    whole = networks.pooled(SMALL, view, exactly, True, most=view.size)
-    tiled = networks.pooled(narrow, view, exactly, True, most=300_000)
+    whole = pooled(SMALL, view, exactly, True, most=view.size)
+    tiled = pooled(narrow, view, exactly, True, most=300_000)
     assert not same(tiled.numpy(), whole.numpy(), 1e-5)
 
 
@@ -156,9 +162,9 @@ def test_up_to_the_budget_a_view_is_whole():
 
     network = dataclasses.replace(SMALL, stages=stages)
     view = picture(1, 600, 500)[None]
-    networks.pooled(network, view, exactly, True, most=300_000)
+    pooled(network, view, exactly, True, most=300_000)
     assert calls == [(1, 3, 500, 600)]
-    networks.pooled(network, view, exactly, True, most=299_999)
+    pooled(network, view, exactly, True, most=299_999)
     assert len(calls) > 2
 
 
@@ -166,9 +172,9 @@ def test_a_network_that_sees_everything_is_not_cut():
     """Without a radius no tile is exact."""
     network = dataclasses.replace(SMALL, radius=None)
     view = picture(1, 600, 500)[None]
-    assert networks.pooled(network, view, exactly, most=300_000).shape == (1, 6)
+    assert pooled(network, view, exactly, most=300_000).shape == (1, 6)
     with pytest.raises(ValueError, match="600x500 is too large for a network that cannot be tiled"):
-        networks.pooled(network, view, exactly, most=299_999)
+        pooled(network, view, exactly, most=299_999)
 
 
 def test_moments_of_parts():
@@ -281,12 +287,11 @@ def test_large_pictures(name, width, height, request, monkeypatch):
     if not all(importlib.util.find_spec(package) for package in packages):
         pytest.skip(f"the package with the weights of {name} is not installed")
     folder = Path() if packages else request.getfixturevalue("known_weights")(base)
-    encoder = load_encoder(parse(name)[0], folder)
     pictures = picture(3, width, height)[None]
-    whole = encoder.encode(pictures)
-    half = functools.partial(networks.pooled, most=width * height // 2)
-    monkeypatch.setattr(networks, "pooled", half)
-    tiled = encoder.encode(pictures)
+    whole = load_encoder(parse(name)[0], folder).encode(pictures)
+    half = functools.partial(networks.Pooling, most=width * height // 2)
+    monkeypatch.setattr(networks, "Pooling", half)
+    tiled = load_encoder(parse(name)[0], folder).encode(pictures)
     assert not np.array_equal(tiled, whole)  # else nothing was cut
     assert same(tiled, whole, 1e-5)
 
@@ -298,7 +303,7 @@ def test_a_picture_beyond_an_encoder_is_a_row(plan):
     """It is counted with its reason, and the others go on."""
     record = dataclasses.replace(NSS, max_pixels=64 * 48)
     encoder = load_encoder(Request(record, ()), Path())
-    (rows,) = embed([[Picture(p.name, p.path) for p in plan[:3]]], [encoder])
-    results = [row.result for row in rows["nss"]]
+    (done,) = embed([[Picture(p.name, p.path) for p in plan[:3]]], [encoder])
+    results = [row.result for row in done.rows["nss"]]
     assert isinstance(results[0], np.ndarray) and isinstance(results[1], np.ndarray)
     assert results[2] == "80x60 is beyond what nss takes (0.003072 megapixels)"

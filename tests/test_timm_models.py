@@ -15,7 +15,7 @@ from features.encoders.base import Batch  # noqa: E402
 from features.encoders.timm_models import timm_encoder  # noqa: E402
 from features.errors import InputError, UsageError  # noqa: E402
 from features.names import Request  # noqa: E402
-from features.networks import normalised  # noqa: E402
+from features.networks import Normalise  # noqa: E402
 from features.views import fitted  # noqa: E402
 from features.weights import MissingWeights  # noqa: E402
 
@@ -119,7 +119,7 @@ def _views_are_timm_s(data, size):
     ours = fitted(
         one, height, width, data["crop_pct"], data["crop_mode"], data["interpolation"], fill
     )
-    ours = normalised(ours[None], data["mean"], data["std"], "cpu")[0]
+    ours = Normalise(data["mean"], data["std"])(torch.from_numpy(ours[None].copy()))[0]
     np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 

@@ -1,13 +1,14 @@
 """Reading a cache: names and one array, joined by name."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from features.cache.folder import CacheFolder
+from features.cache.joining import Located, again, in_all, read_embeddings
 from features.cache.shards import OK
 from features.errors import InputError
 from features.names import canonical, parse, slug, split_names
@@ -54,6 +55,8 @@ def load(
     features: str,
     cache: str | os.PathLike | None = None,
     key: str | Sequence[str] = (),
+    *,
+    names: Sequence[str] | None = None,
 ) -> Embeddings:
     """Load the cached embeddings of a database.
 
@@ -63,14 +66,20 @@ def load(
     features : feature set, such as `reiqa+nss`
     cache : the cache folder; the default is cache/ under the home place
     key : the first digits of the cache key, one for each encoder that has several
+    names : only these pictures, in this order; only the shards that hold them are read whole
+
+    Returns
+    -------
+    embeddings : one float32 array, into which the files are read in threads: memory is needed for
+        it and little more. An extraction may go on writing meanwhile; what it had listed is there.
 
     Raises
     ------
     InputError
         When an encoder is not cached for this database, is cached under several settings and `key`
-        does not choose, or when a shard is damaged.
+        does not choose, when a shard is damaged, or one of `names` has no embedding.
     """
-    return _joined(_folders(db, features, cache, key))
+    return again(_folders(db, features, cache, key), lambda folders: _joined(folders, names))
 
 
 def file_digests(
@@ -80,9 +89,17 @@ def file_digests(
     key: str | Sequence[str] = (),
 ) -> dict[str, str]:
     """Return the SHA-256 of every picture file that was embedded, by name; see `load`."""
-    first = _folders(db, features, cache, key)[0]
-    rows = first.rows(embeddings=False)
-    return {row.name: row.facts.sha256 for row in rows if row.status == OK}
+
+    def read(folders: Sequence[CacheFolder]) -> dict[str, str]:
+        digests = {}
+        for columns in folders[0].columns():
+            digests |= zip(columns.names, columns.sha256.tolist(), strict=True)
+            for name, status in zip(columns.names, columns.status, strict=True):
+                if status != OK:
+                    digests.pop(name, None)
+        return {name: digest.decode() for name, digest in digests.items()}
+
+    return again(_folders(db, features, cache, key), read)
 
 
 def load_augmented(
@@ -107,9 +124,10 @@ def load_augmented(
         Where `load` does, and when none were extracted.
     """
     folders = []
-    content: dict[str, str] = {}
+    content: dict[str, bytes] = {}
     for folder in _folders(db, features, cache, key):
-        content |= {row.name: row.facts.sha256 for row in folder.rows(embeddings=False)}
+        for columns in again([folder], lambda one: list(one[0].columns())):
+            content |= zip(columns.names, columns.sha256.tolist(), strict=True)
         apart = folder.augmented_path(seed)
         if not (apart / "index.json").is_file():
             raise InputError(
@@ -117,20 +135,21 @@ def load_augmented(
                 f"python -m pipeline.extract --db {db} --features '{features}' --augment 4"
             )
         folders.append(CacheFolder(apart))
-    joined = _joined(folders)
-    rows = {row.name: row for row in folders[0].rows(embeddings=False)}
-    kept = [
-        index
-        for index, name in enumerate(joined.names)
-        if content.get(rows[name].notes["original"]) == rows[name].facts.sha256
-    ]
-    notes = [rows[joined.names[index]].notes for index in kept]
-    return Augmented(
-        [note["original"] for note in notes],
-        joined.embeddings[kept],
-        [note["distortion"] for note in notes],
-        [int(note["level"]) for note in notes],
-    )
+    return again(folders, lambda folders: _joined_augmented(folders, content))
+
+
+def _joined_augmented(folders: Sequence[CacheFolder], content: Mapping[str, bytes]) -> Augmented:
+    """Read the versions whose picture still has the content that they were made from."""
+    notes: dict[str, tuple[str, str, str]] = {}
+    for columns in folders[0].columns():
+        which = (columns.notes[note] for note in ("original", "distortion", "level"))
+        for name, digest, *note in zip(columns.names, columns.sha256.tolist(), *which, strict=True):
+            notes[name] = tuple(note) if content.get(note[0]) == digest else ()
+    located = [Located.of(folder) for folder in folders]
+    kept = [name for name in in_all(located)[0] if notes.get(name)]
+    embeddings, _ = read_embeddings(located, kept)
+    originals, distortions, levels = ([notes[name][i] for name in kept] for i in range(3))
+    return Augmented(originals, embeddings, distortions, list(map(int, levels)))
 
 
 def _folders(
@@ -149,25 +168,33 @@ def _folders(
     return folders
 
 
-def _joined(folders: Sequence[CacheFolder]) -> Embeddings:
+def _joined(folders: Sequence[CacheFolder], names: Sequence[str] | None = None) -> Embeddings:
     """Read the rows that all of the folders have, side by side."""
-    good, failures = [], {}
-    for folder in folders:
-        status = {row.name: row.status for row in folder.rows(embeddings=False)}
-        failures |= {name: reason for name, reason in status.items() if reason != OK}
-        good.append({name for name, reason in status.items() if reason == OK})
-    names = sorted(set.intersection(*good))
-    place_of = {name: index for index, name in enumerate(names)}
-    ends = np.cumsum([folder.settings["n_dims"] for folder in folders]).tolist()
-    embeddings = np.empty((len(names), ends[-1]), np.float32)
-    columns = {}
-    for folder, end in zip(folders, ends, strict=True):
-        columns[folder.encoder] = slice(end - folder.settings["n_dims"], end)
-        for row in folder.rows():  # shard by shard; a later row of a name replaces an earlier one
-            if row.status == OK and row.name in place_of:
-                embeddings[place_of[row.name], columns[folder.encoder]] = row.result
-    keys = {folder.encoder: folder.key for folder in folders}
-    return Embeddings(names, embeddings, columns, dict(sorted(failures.items())), keys)
+    located = [Located.of(folder) for folder in folders]
+    good, failures = in_all(located)
+    if names is not None:
+        names = list(names)
+        _refuse_unknown(names, set(good), failures, folders[0])
+        good, failures = names, {}
+    embeddings, columns = read_embeddings(located, good)
+    return Embeddings(good, embeddings, columns, failures, {f.encoder: f.key for f in folders})
+
+
+def _refuse_unknown(
+    names: Sequence[str], good: set[str], failures: Mapping[str, str], folder: CacheFolder
+) -> None:
+    """Refuse names without an embedding, and names that stand there twice."""
+    bad = [name for name in names if name not in good]
+    if bad:
+        why = failures.get(bad[0], "it is not in the cache")
+        raise InputError(
+            f"{len(bad)} of the {len(names)} names asked for have no embedding in "
+            f"{folder.path.parent.parent}, the first is {bad[0]!r}: {why}"
+        )
+    if len(set(names)) < len(names):
+        seen: set[str] = set()
+        twice = next(name for name in names if name in seen or seen.add(name))
+        raise InputError(f"the names asked for hold {twice!r} twice: give each once")
 
 
 def find(root: Path, db: str, encoder: str, prefixes: Sequence[str] = ()) -> CacheFolder:

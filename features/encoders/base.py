@@ -7,35 +7,61 @@ from pathlib import Path
 import numpy as np
 
 from features.errors import UsageError
+from features.runtime import Runtime
 from features.weights import WeightFile
+
+# What is made of each picture before a network sees it: a function, and its further arguments.
+View = tuple[Callable[..., np.ndarray], *tuple[object, ...]]
+
+
+def whole(picture: np.ndarray) -> np.ndarray:
+    """Return the picture itself."""
+    return picture
+
+
+WHOLE: View = (whole,)
 
 
 class Batch:
-    """Pictures of one shape, and what belongs to them. All encoders of a block share it.
+    """Pictures whose views are of one shape, and what belongs to them.
 
     Attributes
     ----------
-    pictures : (n, height, width, 3) uint8 RGB, not to be written to
     prompts : one text for each picture; empty where no encoder asked for them
     """
 
-    def __init__(self, pictures: np.ndarray, prompts: Sequence[str] = ()) -> None:
-        self.pictures = pictures
+    def __init__(
+        self,
+        pictures: Sequence[np.ndarray] | np.ndarray,
+        prompts: Sequence[str] = (),
+        made: Sequence[Mapping[View, np.ndarray]] = (),
+    ) -> None:
+        """Take (height, width, 3) uint8 RGB pictures, or the views that were made of each."""
         self.prompts = tuple(prompts)
-        self._views: dict[tuple, np.ndarray] = {}
+        self._made = made or [{WHOLE: picture} for picture in pictures]
+        self._views: dict[View, np.ndarray] = {}
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self._made)
+
+    @property
+    def pictures(self) -> np.ndarray:
+        """The pictures, (n, height, width, 3) uint8 RGB, not to be written to."""
+        return self.view(whole)
 
     def view(self, function: Callable[..., np.ndarray], *arguments: object) -> np.ndarray:
         """Return `function(picture, *arguments)` of every picture, stacked; made once."""
         key = (function, *arguments)
         if key not in self._views:
-            self._views[key] = np.stack([function(p, *arguments) for p in self.pictures])
+            each = [
+                made[key] if key in made else key[0](made[WHOLE], *key[1:]) for made in self._made
+            ]
+            # a single one, which may be large, is not copied
+            self._views[key] = np.stack(each) if len(each) > 1 else each[0][None]
         return self._views[key]
 
 
-# a batch -> (n, n_dims) float32
+# A batch -> (n, n_dims) float32. `views` may name, as an attribute, what it asks the batch for.
 Encode = Callable[[Batch], np.ndarray]
 
 
@@ -85,8 +111,7 @@ class Encoder:
     version : raised whenever our code for it changes a number; part of the cache key
     views : all that is done to the pixels before the network, in words; part of the key
     n_dims : options -> length of one picture's embedding
-    build : (options, role of a weight file -> its path, torch's name of the device) -> the
-        encoding function
+    build : (options, role of a weight file -> its path, what computes) -> the encoding function
     min_side : the smallest width and height, in pixels, that it can take, given its options
     max_pixels : the most pixels of a picture that it can take in some 4 GB of memory; None where
         its views are of one size or go through in tiles
@@ -96,6 +121,7 @@ class Encoder:
         returns takes k pictures and their (k,) scores in 0..1 and gives the function that scores
         (n, height, width, 3) pictures as (n,)
     seen : databases and collections that its weights were trained on
+    network : whether there is a network; without one, engine and precision are none of its business
     """
 
     name: str
@@ -105,15 +131,15 @@ class Encoder:
     version: int
     views: Mapping[str, object]
     n_dims: Callable[[Mapping[str, str]], int]
-    build: Callable[[Mapping[str, str], Mapping[str, Path], str], Encode]
+    build: Callable[[Mapping[str, str], Mapping[str, Path], Runtime], Encode]
     min_side: Callable[[Mapping[str, str]], int]
     weights: tuple[WeightFile, ...] = ()
     options: Mapping[str, Option] = field(default_factory=dict)
-    few_shot: Callable[[Mapping[str, str], Mapping[str, Path], str], Callable] | None = None
+    few_shot: Callable[[Mapping[str, str], Mapping[str, Path], Runtime], Callable] | None = None
     prompted: Callable[[Mapping[str, str]], bool] = lambda options: False
     seen: tuple[str, ...] = ()
     max_pixels: int | None = None
-    precisions: tuple[str, ...] = ("fp32",)
+    network: bool = True
 
     def files(self, options: Mapping[str, str]) -> tuple[WeightFile, ...]:
         """Return the weight files that these options need."""

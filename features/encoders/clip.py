@@ -10,6 +10,7 @@ from pathlib import Path
 
 from features.encoders.base import Batch, Encode, Encoder, Option
 from features.errors import InputError
+from features.runtime import Runtime
 from features.views import resized_centre
 from features.weights import WeightFile, fill, load_state
 
@@ -80,7 +81,7 @@ def clip_state(checkpoint: Mapping, path: Path) -> tuple[dict, dict]:
     return towers
 
 
-def prompt_features(tower, name: str, device: str) -> Callable[[Sequence[str]], object]:
+def prompt_features(tower, name: str, runtime: Runtime) -> Callable[[Sequence[str]], object]:
     """Return prompts -> (n, 1024) float32 of a `clip_network.TextTower`.
 
     Parameters
@@ -91,8 +92,14 @@ def prompt_features(tower, name: str, device: str) -> Callable[[Sequence[str]], 
 
     # A longer text is cut, and its last token stays the end: the official truncate=True.
     tokenizer = open_clip_for(name).SimpleTokenizer(context_length=77)
+    device = runtime.device
     tower = tower.eval().to(device)
     return of_prompts(lambda prompt: tower(tokenizer([prompt]).to(device)))
+
+
+def _parts(levels: bool) -> list[int]:
+    """Return the widths of the stages' part, where there is one, and of the last vector."""
+    return [2 * sum(STAGES), WIDTH] if levels else [WIDTH]
 
 
 def _dims(options: Mapping[str, str]) -> int:
@@ -100,33 +107,35 @@ def _dims(options: Mapping[str, str]) -> int:
     return stages + (2 * WIDTH + 1 if options["prompt"] == "yes" else WIDTH)
 
 
-def _build(options: Mapping[str, str], files: Mapping[str, Path], device: str) -> Encode:
+def _build(options: Mapping[str, str], files: Mapping[str, Path], runtime: Runtime) -> Encode:
     import torch  # here: the table of encoders is read where torch is not
 
     from features import networks
-    from features.encoders.clip_network import PictureTower, TextTower, beside_prompt
+    from features.encoders.clip_network import PictureTower, Pooled, TextTower, beside_prompt
 
     path = files["network"]
     pictures, texts = clip_state(load_state(path), path)
     tower = PictureTower(_SIDE // 32)
     fill(tower, pictures, path)
-    tower = tower.eval().to(device, memory_format=torch.channels_last)
     prompts = None
     if options["prompt"] == "yes":
         text_tower = TextTower()
         fill(text_tower, texts, path)
-        prompts = prompt_features(text_tower, "clip", device)
+        prompts = prompt_features(text_tower, "clip", runtime)
+
+    levels = options["pool"] == "levels"
+    see = networks.on_views(
+        Pooled(tower, tower.attnpool, levels=levels), runtime=runtime, **NORMALISATION
+    )
+    view = resized_centre, _SIDE, _SIDE, "bicubic"
 
     def encode(batch: Batch) -> torch.Tensor:
-        view = batch.view(resized_centre, _SIDE, _SIDE, "bicubic")
-        maps = tower.stages(networks.normalised(view, device=device, **NORMALISATION))
-        last = tower.attnpool(maps[-1])
+        *stages, last = see(batch.view(*view)).split(_parts(levels), dim=1)
         if prompts:
             last = beside_prompt(last, prompts(batch.prompts))
-        stages = map(networks.mean_and_std, maps) if options["pool"] == "levels" else ()
         return torch.cat([*stages, last], dim=1)
 
-    return networks.exact(encode)
+    return networks.exact(encode, runtime, [view])
 
 
 CLIP = Encoder(

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
+from features.networks import mean_and_std
+
 
 def attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int, causal: bool = False
@@ -120,6 +122,31 @@ class PictureTower(nn.Module):
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             maps.append(layer(maps[-1]))
         return maps
+
+
+class Pooled(nn.Module):
+    """A picture tower with its pools: pictures -> vectors side by side.
+
+    Parameters
+    ----------
+    pools : a module, or several, that make a vector (n, width) of the last map; the last one of
+        several takes what comes beside the pictures, too
+    levels : mean and standard deviation over space of every stage come first
+    """
+
+    def __init__(self, tower: PictureTower, *pools: nn.Module, levels: bool) -> None:
+        super().__init__()
+        self.tower = tower
+        self.pools = nn.ModuleList(pools)
+        self.levels = levels
+
+    def forward(self, pictures: torch.Tensor, *queries: torch.Tensor) -> torch.Tensor:
+        """Return (n, d) of normalised (n, 3, h, w)."""
+        maps = self.tower.stages(pictures)
+        stages = [mean_and_std(one) for one in maps] if self.levels else []
+        first, *others = self.pools
+        pooled = [first(maps[-1]), *(pool(maps[-1], *queries) for pool in others)]
+        return torch.cat([*stages, *pooled], dim=1)
 
 
 class SelfAttention(nn.Module):

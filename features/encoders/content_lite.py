@@ -10,6 +10,7 @@ from pathlib import Path
 
 from features.encoders.base import SCALES, Encode, Encoder, Option, parse_scales
 from features.errors import InputError
+from features.runtime import Runtime
 from features.tiles import TILED
 from features.views import smallest_side
 from features.weights import WeightFile, fill, load_state
@@ -23,10 +24,8 @@ def _dims(options: Mapping[str, str]) -> int:
     return (stages + _FINAL) * len(parse_scales(options["scales"]))
 
 
-def _build(options: Mapping[str, str], files: Mapping[str, Path], device: str) -> Encode:
-    import torch  # here and below: the table of encoders is read where torch is not
-
-    from features import networks
+def _build(options: Mapping[str, str], files: Mapping[str, Path], runtime: Runtime) -> Encode:
+    from features import networks  # here and below: the table is read where torch is not
 
     try:
         import timm
@@ -37,14 +36,13 @@ def _build(options: Mapping[str, str], files: Mapping[str, Path], device: str) -
     path = files["network"]
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     fill(network, _renamed(load_state(path), network.state_dict(), path), path)
-    network = network.eval().to(device, memory_format=torch.channels_last)
     half = (0.5, 0.5, 0.5)  # timm's normalisation for this network
     return networks.at_scales(
         _stages(network),
         parse_scales(options["scales"]),
         mean=half,
         std=half,
-        device=device,
+        runtime=runtime,
         levels=options["pool"] == "levels",
     )
 
@@ -61,7 +59,7 @@ def _stages(network):
         yield network.bn2(network.conv_head(maps))
 
     # Half of the receptive field, to the side that TensorFlow's padding leaves the longer.
-    return networks.Network(stages, strides=(2, 4, 8, 16, 32, 32), radius=425)
+    return networks.Network(stages, (2, 4, 8, 16, 32, 32), radius=425, module=network)
 
 
 def _renamed(state: Mapping, expected: Mapping, path: Path) -> dict:

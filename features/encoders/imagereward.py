@@ -15,6 +15,7 @@ from features.encoders.base import Batch, Encode, Encoder
 from features.encoders.clip import NORMALISATION
 from features.encoders.wordpiece import WordPiece, read_vocabulary
 from features.errors import InputError, UsageError
+from features.runtime import Runtime
 from features.views import resized_centre
 from features.weights import WeightFile, fill, load_state
 
@@ -29,12 +30,12 @@ _TOKENS = 35
 _NO_NETWORK = ("blip.vision_proj.", "blip.text_proj.", "blip.text_encoder.embeddings.position_ids")
 
 
-def _build(options: Mapping[str, str], files: Mapping[str, Path], device: str) -> Encode:
+def _build(options: Mapping[str, str], files: Mapping[str, Path], runtime: Runtime) -> Encode:
     tokenize = WordPiece(read_vocabulary(files["vocabulary"]))  # quick, so it fails first
-    return _encoding(_load(files["network"], device), tokenize, device)
+    return _encoding(_load(files["network"]), tokenize, runtime)
 
 
-def _load(path: Path, device: str) -> "ImageReward":
+def _load(path: Path) -> "ImageReward":
     import torch  # here and below: the table of encoders is read where torch is not
 
     from features.encoders.imagereward_network import ImageReward
@@ -44,13 +45,16 @@ def _load(path: Path, device: str) -> "ImageReward":
         network = ImageReward()
     network = network.to_empty(device="cpu")
     fill(network, state, path)
-    return network.eval().to(device)
+    return network.eval()
 
 
-def _encoding(network: "ImageReward", tokenize: WordPiece, device: str) -> Encode:
+def _encoding(network: "ImageReward", tokenize: WordPiece, runtime: Runtime) -> Encode:
     import torch
 
     from features import networks
+
+    see = networks.on_views(network, runtime=runtime, **NORMALISATION)
+    view = resized_centre, _SIDE, _SIDE, "bicubic"
 
     def encode(batch: Batch) -> torch.Tensor:
         if len(batch.prompts) != len(batch):
@@ -58,13 +62,11 @@ def _encoding(network: "ImageReward", tokenize: WordPiece, device: str) -> Encod
                 f"imagereward needs a prompt for each picture: {len(batch)} pictures and "
                 f"{len(batch.prompts)} prompts were given"
             )
-        view = batch.view(resized_centre, _SIDE, _SIDE, "bicubic")
-        pictures = networks.normalised(view, device=device, **NORMALISATION)
         tokens = zip(*(tokenize(prompt, _TOKENS) for prompt in batch.prompts), strict=True)
-        ids, mask = (torch.from_numpy(np.stack(part)).to(device) for part in tokens)
-        return network(pictures, ids, mask)
+        ids, mask = (np.stack(part) for part in tokens)
+        return see(batch.view(*view), ids, mask)
 
-    return networks.exact(encode)
+    return networks.exact(encode, runtime, [view])
 
 
 def _plain(checkpoint: Mapping, path: Path) -> dict:

@@ -24,6 +24,7 @@ from features.encoders.clip import (
     prompt_features,
 )
 from features.errors import InputError, UsageError
+from features.runtime import Runtime
 from features.views import resized
 from features.weights import WeightFile, fill, load_state
 
@@ -59,11 +60,11 @@ def _dims(options: Mapping[str, str]) -> int:
     return _OUTPUTS[head]
 
 
-def _build(options: Mapping[str, str], files: Mapping[str, Path], device: str) -> Encode:
+def _build(options: Mapping[str, str], files: Mapping[str, Path], runtime: Runtime) -> Encode:
     import torch  # here: the table of encoders is read where torch is not
 
     from features import networks
-    from features.encoders.clip_network import AttentionPool, PictureTower
+    from features.encoders.clip_network import AttentionPool, PictureTower, Pooled
 
     n_dims = _dims(options)  # refuses what does not go together
     path = files["network"]
@@ -73,21 +74,18 @@ def _build(options: Mapping[str, str], files: Mapping[str, Path], device: str) -
     pool = AttentionPool(_SIDE // 32, query_width=WIDTH)
     fill(pool, parts["pool"], path)
     text_tower = _text_tower(parts["text"], path, files.get("clip"))
-    head = _head(parts["head"], path, n_dims).to(device) if options["head"] != "no" else None
-    tower = tower.eval().to(device, memory_format=torch.channels_last)
-    pool = pool.eval().to(device)
-    prompts = prompt_features(text_tower, "ipiqa", device)
+    with_head = options["head"] != "no"
+    head = _head(parts["head"], path, n_dims).to(runtime.device) if with_head else None
+    prompts = prompt_features(text_tower, "ipiqa", runtime)
+    pooled = Pooled(tower, tower.attnpool, pool, levels=options["pool"] == "levels")
+    see = networks.on_views(pooled, runtime=runtime, **NORMALISATION)
+    view = resized, _SIDE, _SIDE, "bicubic"
 
     def encode(batch: Batch) -> torch.Tensor:
-        view = batch.view(resized, _SIDE, _SIDE, "bicubic")
-        maps = tower.stages(networks.normalised(view, device=device, **NORMALISATION))
-        last = [tower.attnpool(maps[-1]), pool(maps[-1], prompts(batch.prompts))]
-        if head:
-            return head["out_proj"](head["dense"](torch.cat(last, dim=1)).tanh())
-        stages = map(networks.mean_and_std, maps) if options["pool"] == "levels" else ()
-        return torch.cat([*stages, *last], dim=1)
+        vectors = see(batch.view(*view), prompts(batch.prompts))
+        return head["out_proj"](head["dense"](vectors).tanh()) if head else vectors
 
-    return networks.exact(encode)
+    return networks.exact(encode, runtime, [view])
 
 
 def _split(checkpoint: Mapping, path: Path) -> dict[str, dict]:

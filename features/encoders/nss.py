@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.ndimage import correlate1d
 from scipy.special import gamma, gammaln
 
-from features.encoders.base import Encode, Encoder
+from features.encoders.base import Batch, Encode, Encoder
 
 _WINDOW_RADIUS = 3
 _window = np.exp(-0.5 * (np.arange(-_WINDOW_RADIUS, _WINDOW_RADIUS + 1) / (7 / 6)) ** 2)
@@ -146,8 +146,12 @@ def _local_mean(grey: np.ndarray) -> np.ndarray:
     return correlate1d(rows, _WINDOW, axis=1, mode="constant")
 
 
-def _build(options, files, device) -> Encode:
-    return lambda batch: np.stack([nss_embedding(picture) for picture in batch.pictures])
+def _build(options, files, runtime) -> Encode:
+    def encode(batch: Batch) -> np.ndarray:
+        return batch.view(nss_embedding)
+
+    encode.views = ((nss_embedding,),)  # so that it is made in the threads that decode
+    return encode
 
 
 NSS = Encoder(
@@ -161,4 +165,5 @@ NSS = Encoder(
     build=_build,
     min_side=lambda options: NSS_MIN_SIDE,
     max_pixels=_MAX_PIXELS,
+    network=False,
 )

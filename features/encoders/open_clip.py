@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from features.encoders.base import Batch, Encode, Encoder
 from features.encoders.clip import PROMPT, SEEN, open_clip_for
 from features.errors import InputError, UsageError
+from features.runtime import Runtime
 from features.views import resized, resized_centre
 from features.weights import WeightFile, fill, load_state
 
@@ -137,7 +138,7 @@ def _weight_file(model: str, tag: str, pretrained: Mapping) -> WeightFile:
 def _build(
     name: str, model: str, quick: bool, pretrained: Mapping, normalisation: Mapping, size: int
 ) -> Callable[..., Encode]:
-    def build(options: Mapping[str, str], files: Mapping[str, Path], device: str) -> Encode:
+    def build(options: Mapping[str, str], files: Mapping[str, Path], runtime: Runtime) -> Encode:
         import torch  # here: open_clip and torch are slow to import
 
         from features import networks
@@ -148,22 +149,31 @@ def _build(
             # pretrained_hf: the text towers of transformers have their weights in our file too
             network = package.create_model(model, force_quick_gelu=quick, pretrained_hf=False)
         fill(network, _tidied(load_state(path), network.state_dict()), path)
-        network = network.eval().to(device)
-        prompts = None
+        prompts, device = None, runtime.device
         if options["prompt"] == "yes":
+            text = network.eval().to(device)
             with _said(name), _quiet():
                 tokenizer = package.get_tokenizer(model)
             prompts = of_prompts(
-                lambda prompt: network.encode_text(tokenizer([prompt]).to(device), normalize=False)
+                lambda prompt: text.encode_text(tokenizer([prompt]).to(device), normalize=False)
             )
         view = (_VIEWS[pretrained["resize_mode"]][0], size, size, pretrained["interpolation"])
 
+        class Picture(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.network = network
+
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return network.encode_image(x, normalize=False)
+
+        see = networks.on_views(Picture(), runtime=runtime, **normalisation)
+
         def encode(batch: Batch) -> torch.Tensor:
-            pictures = networks.normalised(batch.view(*view), device=device, **normalisation)
-            picture = network.encode_image(pictures, normalize=False)
+            picture = see(batch.view(*view))
             return beside_prompt(picture, prompts(batch.prompts)) if prompts else picture
 
-        return networks.exact(encode)
+        return networks.exact(encode, runtime, [view])
 
     return build
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from features.encoders.base import Batch, Encode, Encoder
 from features.errors import InputError, UsageError
+from features.runtime import Runtime
 from features.weights import WeightFile, fill, load_state
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ def _taps(length: int, side: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(np.clip(first + k, 0, length - 1), weight) for k, weight in enumerate(weights)]
 
 
-def _build(options: Mapping[str, str], files: Mapping[str, Path], device: str) -> Encode:
-    return _encoding(_load(files["network"], device), device)
+def _build(options: Mapping[str, str], files: Mapping[str, Path], runtime: Runtime) -> Encode:
+    return _encoding(_load(files["network"]), runtime)
 
 
-def _load(path: Path, device: str) -> "PromptIQA":
+def _load(path: Path) -> "PromptIQA":
     import torch  # here and below: the table of encoders is read where torch is not
 
     from features.encoders.promptiqa_network import PromptIQA
@@ -68,17 +69,23 @@ def _load(path: Path, device: str) -> "PromptIQA":
         network = PromptIQA()
     network = network.to_empty(device="cpu")
     fill(network, state, path)
-    return network.eval().to(device)
+    return network.eval()
 
 
-def _encoding(network: "PromptIQA", device: str) -> Encode:
+def _encoding(network: "PromptIQA", runtime: Runtime) -> Encode:
+    import torch
+
     from features import networks
 
-    def encode(batch: Batch):
-        view = batch.view(opencv_bicubic, _SIDE)
-        return network(networks.normalised(view, _HALF, _HALF, device))
+    see = networks.on_views(network, _HALF, _HALF, runtime)
+    view = opencv_bicubic, _SIDE
 
-    return networks.exact(encode)
+    def encode(batch: Batch):
+        # One by one: a vector is the same to the bit whatever came with it, and the maps of a
+        # single picture already keep a processor busy.
+        return torch.cat([see(one[None]) for one in batch.view(*view)])
+
+    return networks.exact(encode, runtime, [view])
 
 
 def _plain(checkpoint: Mapping, path: Path) -> dict:
@@ -108,12 +115,11 @@ class FewShot:
     Parameters
     ----------
     files : role of a weight file -> its path, as for the encoder
-    device : torch's name of it
     """
 
-    def __init__(self, files: Mapping[str, Path], device: str = "cpu") -> None:
-        self._network, self._device = _load(files["network"], device), device
-        self._encode = _encoding(self._network, device)
+    def __init__(self, files: Mapping[str, Path], runtime: Runtime = Runtime()) -> None:
+        self._network, self._runtime = _load(files["network"]).to(runtime.device), runtime
+        self._encode = _encoding(self._network, runtime)
 
     def embed(self, pictures: np.ndarray) -> np.ndarray:
         """Return the (n, 128) vectors of (n, height, width, 3) uint8 pictures."""
@@ -149,15 +155,16 @@ class FewShot:
     def _run(self, function, *arrays: np.ndarray) -> np.ndarray:
         import torch
 
-        from features.networks import exact_float32
+        from features.torch_engine import computing
 
-        with torch.inference_mode(), exact_float32():
+        with computing(self._runtime):
             tensors = (torch.from_numpy(np.array(array, np.float32)) for array in arrays)
-            return function(*(tensor.to(self._device) for tensor in tensors)).cpu().numpy()
+            found = function(*(tensor.to(self._runtime.device) for tensor in tensors))
+            return found.float().cpu().numpy()
 
 
-def _few_shot(options: Mapping[str, str], files: Mapping[str, Path], device: str) -> Callable:
-    few_shot = FewShot(files, device)
+def _few_shot(options: Mapping[str, str], files: Mapping[str, Path], runtime: Runtime) -> Callable:
+    few_shot = FewShot(files, runtime)
 
     def learn(pictures: Sequence[np.ndarray], scores: Sequence[float]) -> Callable:
         prompts = few_shot.prompts(pictures, scores)

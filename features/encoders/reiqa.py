@@ -11,6 +11,7 @@ from pathlib import Path
 
 from features.encoders.base import FLAG, SCALES, Encode, Encoder, Option, parse_scales
 from features.errors import InputError, UsageError
+from features.runtime import Runtime
 from features.tiles import TILED
 from features.views import smallest_side
 from features.weights import WeightFile, fill, load_state
@@ -35,7 +36,7 @@ def _dims(options: Mapping[str, str]) -> int:
 
 
 def _build(normalisation: Mapping[str, tuple[float, ...]]):
-    def build(options: Mapping[str, str], files: Mapping[str, Path], device: str) -> Encode:
+    def build(options: Mapping[str, str], files: Mapping[str, Path], runtime: Runtime) -> Encode:
         import torch  # here and below: the table of encoders is read where torch is not
         import torchvision
 
@@ -54,13 +55,11 @@ def _build(normalisation: Mapping[str, tuple[float, ...]]):
             )
             fill(head, head_state, path)
             parts += [head, networks.UnitLength()]
-        encoder, *head = (
-            part.eval().to(device, memory_format=torch.channels_last) for part in parts
-        )
+        encoder, *head = parts
         return networks.at_scales(
             _stages(encoder, torch.nn.Sequential(*head)),
             parse_scales(options["scales"]),
-            device=device,
+            runtime=runtime,
             levels=options["pool"] == "levels",
             **normalisation,
         )
@@ -79,7 +78,7 @@ def _stages(encoder, head):
         yield maps  # the final vector is their mean
 
     # torchvision's receptive field is 427 pixels wide: it strides in the 3x3 of each block.
-    return networks.Network(stages, strides=(4, 8, 16, 32, 32), radius=213, head=head)
+    return networks.Network(stages, (4, 8, 16, 32, 32), radius=213, head=head, module=encoder)
 
 
 def _split(checkpoint: Mapping, path: Path) -> tuple[dict, dict]:

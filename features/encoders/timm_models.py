@@ -16,8 +16,9 @@ from pathlib import Path
 from types import ModuleType
 
 from features import weight_record
-from features.encoders.base import Batch, Encode, Encoder, Option
+from features.encoders.base import Encode, Encoder, Option
 from features.errors import InputError, UsageError
+from features.runtime import Runtime
 from features.views import fitted
 from features.weights import WeightFile, WrongLayout, load_state
 
@@ -182,7 +183,9 @@ def _dims(name: str, options: Mapping[str, str]) -> int:
     return 2 * sum(levels) + final
 
 
-def _build(name: str, options: Mapping[str, str], files: Mapping[str, Path], device: str) -> Encode:
+def _build(
+    name: str, options: Mapping[str, str], files: Mapping[str, Path], runtime: Runtime
+) -> Encode:
     import torch  # here: the table of encoders is read where torch is not
 
     from features import networks
@@ -190,21 +193,26 @@ def _build(name: str, options: Mapping[str, str], files: Mapping[str, Path], dev
     _dims(name, options)  # refuses what does not go together
     levels = options["pool"] == "levels"
     count = len(_widths(name)[1])  # the last so many: older timm has a ConvNeXt's stem before them
-    network = _filled(name, files["network"]).eval().to(device)
+    network = _filled(name, files["network"])
     data = _data(_config(name))
     _, height, width = data["input_size"]
     border = data["crop_mode"] == "border"
     fill = tuple(round(255 * v) if border else 0 for v in data["mean"])
-    view = height, width, data["crop_pct"], data["crop_mode"], data["interpolation"], fill
+    view = fitted, height, width, data["crop_pct"], data["crop_mode"], data["interpolation"], fill
 
-    def encode(batch: Batch) -> torch.Tensor:
-        x = networks.normalised(batch.view(fitted, *view), data["mean"], data["std"], device)
-        if not levels:
-            return network(x)
-        final, maps = network.forward_intermediates(x, indices=count)
-        return torch.cat([*map(networks.mean_and_std, maps), network.forward_head(final)], dim=1)
+    class Levels(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
 
-    return networks.exact(encode)
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            final, maps = network.forward_intermediates(x, indices=count)
+            stages = map(networks.mean_and_std, maps)
+            return torch.cat([*stages, network.forward_head(final)], dim=1)
+
+    module = Levels() if levels else network
+    see = networks.on_views(module, data["mean"], data["std"], runtime)
+    return networks.exact(lambda batch: see(batch.view(*view)), runtime, [view])
 
 
 def _filled(name: str, path: Path):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from features.encoders.base import FLAG, Batch, Encode, Encoder, Option
 from features.errors import InputError, UsageError
+from features.runtime import Runtime
 from features.saliency import salient_crop
 from features.views import centred, fragments, resized_centre
 from features.weights import WeightFile, fill, load_state
@@ -44,11 +45,11 @@ def _dims(options: Mapping[str, str]) -> int:
     return len(_BRANCHES) * ((2 * sum(_STAGES) if levels else 0) + _FINAL)
 
 
-def _build(options: Mapping[str, str], files: Mapping[str, Path], device: str) -> Encode:
+def _build(options: Mapping[str, str], files: Mapping[str, Path], runtime: Runtime) -> Encode:
     import torch  # here: the table of encoders is read where torch is not
 
     from features import networks
-    from features.encoders.uiqa_network import UIQA
+    from features.encoders.uiqa_network import UIQA, Branch
 
     _dims(options)  # refuses what does not go together
     head, levels = options["head"] == "yes", options["pool"] == "levels"
@@ -58,7 +59,6 @@ def _build(options: Mapping[str, str], files: Mapping[str, Path], device: str) -
     path = files["network"]
     state = _STATES[options["weights"]](load_state(path), path, head)
     fill(network, state, path)
-    network = network.eval().to(device)
     salient = {"centre": (centred, _SIDE, _SIDE), "saliency": (salient_crop, _SIDE)}
     views = (
         (resized_centre, _SHORT, _SIDE, "bilinear"),
@@ -66,16 +66,19 @@ def _build(options: Mapping[str, str], files: Mapping[str, Path], device: str) -
         salient[options["salient"]],
     )
 
-    def encode(batch: Batch) -> torch.Tensor:
-        inputs = [
-            # copies: fragments of an enlarged picture are float32 already, and views are shared
-            networks.normalised(batch.view(*view).astype("float32"), device=device, **_IMAGENET)
-            for view in views
-        ]
-        embedding = network.embed(inputs, levels)
-        return network.quality(embedding) if head else embedding
+    see = [
+        networks.on_views(Branch(getattr(network, name), levels), runtime=runtime, **_IMAGENET)
+        for name in _BRANCHES
+    ]
+    quality = network.quality.to(runtime.device) if head else torch.nn.Identity()
 
-    return networks.exact(encode)
+    def encode(batch: Batch) -> torch.Tensor:
+        # fragments of an enlarged picture are float32, so all are
+        inputs = (batch.view(*view).astype("float32") for view in views)
+        parts = [branch(one) for branch, one in zip(see, inputs, strict=True)]
+        return quality(torch.cat(parts, dim=1))
+
+    return networks.exact(encode, runtime, views)
 
 
 def _published(checkpoint: Mapping, path: Path, head: bool) -> dict:

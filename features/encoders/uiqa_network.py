@@ -22,26 +22,28 @@ class UIQA(torch.nn.Module):
             tower = swin_t(weights=None)
             tower.head = torch.nn.Identity()
             self.add_module(branch, tower)
-        self.branches = tuple(branches)
         if head:  # no activation between the two, as published
             self.quality = torch.nn.Sequential(
                 torch.nn.Linear(_WIDTH * len(branches), _HIDDEN), torch.nn.Linear(_HIDDEN, 1)
             )
 
-    def embed(self, views: Sequence[torch.Tensor], levels: bool) -> torch.Tensor:
-        """Return the embeddings of the views side by side, one view for each branch."""
-        towers = (getattr(self, branch) for branch in self.branches)
-        parts = [_embed(tower, view, levels) for tower, view in zip(towers, views, strict=True)]
+
+class Branch(torch.nn.Module):
+    """One of the Swin-T, as what it says of a view."""
+
+    def __init__(self, tower: SwinTransformer, levels: bool) -> None:
+        super().__init__()
+        self.tower = tower
+        self.levels = levels
+
+    def forward(self, view: torch.Tensor) -> torch.Tensor:
+        """Return (n, 768), after the mean and standard deviation of each stage where asked for."""
+        parts, maps = [], view
+        for index, layer in enumerate(self.tower.features):
+            maps = layer(maps)
+            # even layers divide into patches and merge them; odd ones are stages
+            if self.levels and index % 2:
+                parts.append(mean_and_std(maps.permute(0, 3, 1, 2)))
+        tower = self.tower
+        parts.append(tower.flatten(tower.avgpool(tower.permute(tower.norm(maps)))))
         return torch.cat(parts, dim=1)
-
-
-def _embed(tower: SwinTransformer, view: torch.Tensor, levels: bool) -> torch.Tensor:
-    """Return (n, 768), after the mean and standard deviation of each stage where asked for."""
-    parts = []
-    maps = view
-    for index, layer in enumerate(tower.features):
-        maps = layer(maps)
-        if levels and index % 2:  # even layers divide into patches and merge them; odd are stages
-            parts.append(mean_and_std(maps.permute(0, 3, 1, 2)))
-    parts.append(tower.flatten(tower.avgpool(tower.permute(tower.norm(maps)))))
-    return torch.cat(parts, dim=1)

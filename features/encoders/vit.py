@@ -83,7 +83,7 @@ class VisionTransformer(nn.Module):
         """
         # the convolution's (n, width, rows, columns) as tokens
         patches = self.patch_embed["proj"](pictures).flatten(2).transpose(1, 2)
-        x = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
+        x = torch.cat([self.cls_token.expand(patches.shape[0], -1, -1), patches], dim=1)
         x = x + self.pos_embed
         tokens = []
         for number, block in enumerate(self.blocks, 1):

@@ -23,10 +23,13 @@ from pipeline.databases.known import Known, Labels, open_labels
 from pipeline.databases.koniq import KONIQ, KONIQ_SMALL
 from pipeline.databases.live import LIVE
 from pipeline.databases.own import OWN, csv_labels, folder_labels, own_name
+from pipeline.databases.packed import Packed, read_packed, refuse_tars
+from pipeline.databases.patterns import is_packed, packed_name
 from pipeline.databases.pcuid import PCUID
 from pipeline.databases.pipal import PIPAL
 from pipeline.databases.pools import CERTH_BLUR, COCO, KADIS, VOC2012
 from pipeline.databases.sample import SAMPLE
+from pipeline.databases.shards import open_packed, packed_labels
 from pipeline.databases.spaq import SPAQ, SPAQ_RESIZED
 from pipeline.databases.table import Database, Target
 from pipeline.databases.tid2013 import TID2013
@@ -88,15 +91,37 @@ class Source:
 
     name: str
     known: Known
-    root: Path
+    root: Path | str
     labels: Callable[[Tree], Labels]
 
     def __call__(self) -> Database:
         """Read it."""
+        tree = self.tree()
+        return self.open(tree, self.labels(tree))
+
+    def tree(self) -> Tree:
+        """Return the files that are there."""
         if self.known.build:
             self.known.build(self.root)
-        tree = Tree(self.root)
-        return open_labels(self.name, self.known, tree, self.labels(tree))
+        return Tree(self.root)
+
+    def open(self, tree: Tree, labels: Labels) -> Database:
+        """Return the rows whose pictures are there."""
+        if self.labels is folder_labels and not len(labels.table):
+            refuse_tars(self.root)
+        return open_labels(self.name, self.known, tree, labels)
+
+
+class PackedSource(Source):
+    """Pictures in tars, or behind a URL; its root is what the user typed."""
+
+    def tree(self) -> Packed:
+        """Return the pictures that are there."""
+        return read_packed(self.root)
+
+    def open(self, tree: Packed, labels: Labels) -> Database:
+        """Return the rows of the labels."""
+        return open_packed(self.name, self.known, tree, labels)
 
 
 def plain(name: str) -> str:
@@ -123,16 +148,20 @@ def aliases(name: str) -> tuple[str, ...]:
 
 def cache_name(db: str) -> str:
     """Return the name of a database's folder in the cache: for a name, an alias, or a path."""
+    if known_name(db):
+        return known_name(db)
+    if is_packed(db):
+        return packed_name(db)
     path = expand(db)
-    return known_name(db) or (own_name(path.resolve()) if path.exists() else db)
+    return own_name(path.resolve()) if path.exists() else db
 
 
 def locate(db: str, root: str | Path | None, data: Path) -> Source:
-    """Find a database by name, a folder of pictures, or a CSV; return what reads it.
+    """Find a database by name, a folder of pictures, a CSV, tars, or a URL; return what reads it.
 
     Parameters
     ----------
-    db : a name of `DATABASES`, an alias, or a path
+    db : a name of `DATABASES`, an alias, a path, a pattern such as shards-{000..099}.tar, or a URL
     root : its folder; data/<name or alias> when not given
     data : the place where databases lie
 
@@ -142,7 +171,7 @@ def locate(db: str, root: str | Path | None, data: Path) -> Source:
         When no such name, folder or file exists.
     """
     if not db:
-        raise UsageError(f"--db is empty: expected {', '.join(DATABASES)}, a folder or a CSV")
+        raise UsageError(f"--db is empty: expected {', '.join(DATABASES)}, a folder, a CSV or tars")
     root = expand(root).resolve() if root else None
     name = known_name(db)
     if name:
@@ -156,6 +185,10 @@ def locate(db: str, root: str | Path | None, data: Path) -> Source:
                 + (f" ({known.page})" if known.page else "")
             )
         return Source(name, known, folder, known.labels)
+    if is_packed(db):
+        if root:
+            raise UsageError("--root goes with the name of a database or a CSV, not with tars")
+        return PackedSource(packed_name(db), OWN, db, packed_labels)
     path = expand(db)
     if path.is_dir():
         if root:
@@ -166,7 +199,7 @@ def locate(db: str, root: str | Path | None, data: Path) -> Source:
         path = path.resolve()
         return Source(own_name(path), OWN, root or path.parent, partial(csv_labels, path))
     if path.suffix or "/" in db:
-        raise UsageError(f"--db {db}: there is no such folder or CSV file")
+        raise UsageError(f"--db {db}: there is no such folder or CSV file, and no tar")
     raise unknown_name("database", db, DATABASES)
 
 

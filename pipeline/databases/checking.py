@@ -11,8 +11,11 @@ from features.decode import UnreadablePicture, decode
 from features.duplicates import near_duplicates
 from features.errors import InputError
 from features.progress import progress
+from features.remote import reason_of
+from features.sources import Refused, read
+from features.sources import Source as Place
 from pipeline.databases import Source
-from pipeline.databases.known import Labels, open_labels, where_else
+from pipeline.databases.known import Labels, where_else
 from pipeline.databases.table import Database
 from pipeline.databases.tree import Tree
 from pipeline.splits import SIDES
@@ -40,17 +43,15 @@ def check(source: Source, deep: bool = False, duplicates: bool = False) -> dict:
     facts |= dict.fromkeys(_UNKNOWN)
     facts |= {"targets": {}, "split_counts": {}, "labels": [], "problems": [], "remarks": []}
     try:
-        if source.known.build:
-            source.known.build(source.root)
-        tree = Tree(source.root)
+        tree = source.tree()
         labels = source.labels(tree)
         if not len(labels.table):  # which is an error, and has no lowest score
-            open_labels(source.name, source.known, tree, labels)
+            source.open(tree, labels)
         facts |= _of_labels(source, labels)
         facts["problems"] = _differences(source, labels, facts)
         facts["remarks"] = _remarks(source, labels, facts)
         problems, remarks = facts["problems"], facts["remarks"]
-        database = open_labels(source.name, source.known, tree, labels)
+        database = source.open(tree, labels)
     except InputError as error:
         facts["problems"].append(str(error))
         return facts
@@ -193,7 +194,7 @@ def _of_pictures(
 
 
 def _broken(
-    database: Database, paths: list[Path], look: Callable[[Path], str], deep: bool
+    database: Database, paths: list[Place], look: Callable[[Place], str], deep: bool
 ) -> dict[str, str]:
     """Return name -> reason of the pictures that cannot be read."""
     names, bad = database.table["name"].tolist(), {}
@@ -209,24 +210,27 @@ def _broken(
     return bad
 
 
-def _is_there(path: Path) -> str:
+def _is_there(path: Place) -> str:
+    if isinstance(path, Refused):
+        return path.reason
     try:
-        return "" if path.stat().st_size else "it is empty"
+        size = path.stat().st_size if isinstance(path, Path) else path.size  # as it was listed
+        return "" if size else "it is empty"
     except OSError as error:
-        return error.strerror or str(error)
+        return reason_of(error)
 
 
-def _decodes(path: Path) -> str:
+def _decodes(path: Place) -> str:
     try:
-        decode(path.read_bytes())
+        decode(read(path))
     except UnreadablePicture as error:
         return str(error)
     except OSError as error:
-        return error.strerror or str(error)
+        return reason_of(error)
     return ""
 
 
-def _duplicates(database: Database, paths: list[Path]) -> list[list[str]]:
+def _duplicates(database: Database, paths: list[Place]) -> list[list[str]]:
     """Return the names of near-duplicates in different groups."""
     with progress(len(paths), f"duplicates {database.name}") as bar:
         pairs = near_duplicates(paths, database.table["group"].to_numpy(str), bar.update)

@@ -16,7 +16,7 @@ from pipeline.databases.tree import Tree
 from pipeline.splits import SIDES
 
 _RESERVED = {"image", "name", "row", "file"}
-_TARGET = re.compile(r"d?mos(_\w+)?(?<!_std)")
+TARGET_COLUMN = re.compile(r"d?mos(_\w+)?(?<!_std)")
 
 
 def folder_labels(tree: Tree) -> Labels:
@@ -34,14 +34,24 @@ def csv_labels(path: Path, tree: Tree) -> Labels:
         dmos (or mos_NAME for further targets), mos_std, group, distortion, level, prompt, split
     """
     raw = read_table(path)
-    names = image_names(raw, path, tree.root)
+    return labels_of(raw, image_names(raw, path, tree.root), path)
+
+
+def labels_of(raw: pd.DataFrame, names: pd.Series, path: Path | str) -> Labels:
+    """Return what a table of texts says of pictures; see `csv_labels`.
+
+    Parameters
+    ----------
+    names : of each row's picture
+    path : what the table was read from, for errors
+    """
     table = pd.DataFrame({"name": names})
     targets, problems = {}, []
     for column in raw.columns:
-        if _TARGET.fullmatch(column):
+        if TARGET_COLUMN.fullmatch(column):
             table[column] = numbers(raw[column], names, column, path)
             targets[column] = Target(higher_is_better=not column.startswith("dmos"))
-        elif column == "level" or _TARGET.fullmatch(column.removesuffix("_std")):
+        elif column == "level" or TARGET_COLUMN.fullmatch(column.removesuffix("_std")):
             table[column] = pd.to_numeric(raw[column], errors="coerce")
             odd = raw[column][table[column].isna() & (raw[column] != "")]
             if len(odd):
@@ -66,7 +76,9 @@ def csv_labels(path: Path, tree: Tree) -> Labels:
                 f"{len(odd)} values of split are not train, val or test, the first is "
                 f"{odd.iloc[0]!r}"
             )
-    return Labels(table, (path,), targets=targets, group_by=group_by, problems=tuple(problems))
+    return Labels(
+        table, (Path(path),), targets=targets, group_by=group_by, problems=tuple(problems)
+    )
 
 
 OWN = Known("your own data", "a folder of pictures, or a CSV", folder_labels)

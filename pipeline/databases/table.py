@@ -2,13 +2,14 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from features.errors import InputError
+from features.sources import Remote, Source
 
 PICTURE_SUFFIXES = frozenset(
     f".{suffix}"
@@ -20,6 +21,7 @@ PICTURE_SUFFIXES = frozenset(
 # Beside one column for each target; a database fills in those that it has. A target's standard
 # deviation is TARGET_std.
 COLUMNS = ("group", "distortion", "level", "prompt", "split")
+_DIGITS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Database:
     Attributes
     ----------
     name : the folder in the cache
-    root : the folder that holds the pictures
+    root : the folder that holds the pictures, or their tars
     table : one row a picture: `name`, the same on every disk; `image`, its path under root with /;
         `row`, its number in the label file; the targets; those of `COLUMNS` that exist, `group`
         always
@@ -50,10 +52,11 @@ class Database:
     note : what must be said wherever numbers of this database are shown
     problems : a line for each thing that is wrong with labels or files, and can be lived with
     remarks : a line for each thing that is as published, and worth knowing
+    sources : where each row's picture is, where that is no file under root
     """
 
     name: str
-    root: Path
+    root: Path | Remote
     table: pd.DataFrame
     targets: Mapping[str, Target]
     group_by: str = "picture"
@@ -63,6 +66,7 @@ class Database:
     note: str = ""
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    sources: Sequence[Source] | None = None
 
     def __post_init__(self) -> None:
         if len(self.table) == 0:
@@ -81,8 +85,10 @@ class Database:
                 "a name is how rows are joined, so leave one row for each"
             )
 
-    def paths(self) -> list[Path]:
-        """Return the file of each row's picture."""
+    def paths(self) -> list[Source]:
+        """Return the file of each row's picture, or where else its bytes are."""
+        if self.sources is not None:
+            return list(self.sources)
         column = "image" if "image" in self.table else "name"
         return [self.root / image for image in self.table[column]]
 
@@ -130,4 +136,6 @@ def under(root: Path, name: str) -> Path:
 
 def natural(name: str) -> tuple:
     """Sort key under which picture 2 comes before picture 10."""
-    return tuple(int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name))
+    parts: list = _DIGITS.split(name)
+    parts[1::2] = map(int, parts[1::2])
+    return tuple(parts)

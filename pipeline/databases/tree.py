@@ -42,6 +42,7 @@ class Tree:
         self.clashes: list[tuple[str, str]] = []
         self.outside: list[str] = []
         self._exact: set[str] = set()
+        self._pictures: dict[str, list[str]] = {}
         self._links: dict[str, str] = {}  # folded folder/ that is a link -> folder/ it leads to
         pending = [""]
         while pending:
@@ -135,16 +136,17 @@ class Tree:
 
     def pictures(self, folder: str = "") -> list[str]:
         """Return the pictures under a folder of the root, 2 before 10."""
-        start = f"{folder}/" if folder else ""
-        start = folded(start)
-        return sorted(
-            (
-                path
-                for key, path in self.files.items()
-                if key.startswith(start) and os.path.splitext(key)[1] in PICTURE_SUFFIXES
-            ),
-            key=natural,
-        )
+        if folder not in self._pictures:  # a million names take seconds to put in order
+            start = folded(f"{folder}/" if folder else "")
+            self._pictures[folder] = sorted(
+                (
+                    path
+                    for key, path in self.files.items()
+                    if key.startswith(start) and os.path.splitext(key)[1] in PICTURE_SUFFIXES
+                ),
+                key=natural,
+            )
+        return list(self._pictures[folder])
 
     def label(self, *names: str, title: str = "the database", get: str = "") -> Path:
         """Return the first of some label files that is there.

@@ -1,0 +1,87 @@
+"""OpenVINO as the engine on the CPU.
+
+A network is converted once, when its first batch comes, with a batch of any size, and where it is
+convolutional of any height and width: a new shape then costs some hundredths of a second.
+"""
+
+import contextlib
+import warnings
+
+import numpy as np
+import openvino
+import torch
+
+from features.errors import InputError
+
+# Unasked, OpenVINO computes in bfloat16 where the processor has it.
+_HINTS = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16}
+
+
+class Compiled:
+    """A torch module as OpenVINO computes it.
+
+    Parameters
+    ----------
+    module : takes and returns tensors; their first axis is the batch
+    precision : "fp32" or "bf16"
+    spatial : the second and third axis of the first input vary, too
+    """
+
+    def __init__(self, module: torch.nn.Module, precision: str, spatial: bool) -> None:
+        self._module: torch.nn.Module | None = module.eval()
+        self._precision = precision
+        self._spatial = spatial
+        self.model: openvino.CompiledModel | None = None
+
+    def __call__(self, *inputs: np.ndarray | torch.Tensor) -> torch.Tensor | tuple:
+        """Return what the module gives: one tensor, or a tuple of them."""
+        arrays = [np.ascontiguousarray(_array(one)) for one in inputs]
+        if self.model is None:
+            self._compile(arrays)
+        self._request.infer(arrays, share_inputs=True)
+        # copies: the next batch will be written where these lie
+        results = tuple(torch.from_numpy(o.data.copy()) for o in self._request.output_tensors)
+        return results[0] if len(results) == 1 else results
+
+    def _compile(self, arrays: list[np.ndarray]) -> None:
+        shapes = [[-1, *array.shape[1:]] for array in arrays]
+        if self._spatial:
+            shapes[0][1:3] = -1, -1
+        example = tuple(torch.from_numpy(array.copy()) for array in arrays)
+        with _quiet(), torch.inference_mode(False), torch.no_grad():
+            self._module.requires_grad_(False)  # such as may become constants
+            model = openvino.convert_model(
+                self._module,
+                example_input=example,
+                input=[
+                    (openvino.PartialShape(shape), openvino.Type(array.dtype))
+                    for shape, array in zip(shapes, arrays, strict=True)
+                ],
+            )
+        hint = _HINTS[self._precision]
+        settings = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,  # decoding runs beside it, and so may other processes
+        }
+        self.model = openvino.Core().compile_model(model, "CPU", settings)
+        if self.model.get_property("INFERENCE_PRECISION_HINT") != hint:
+            raise InputError(
+                f"--precision {self._precision}: OpenVINO does not offer it on this processor; "
+                "leave it out for fp32, or use --engine torch"
+            )
+        self._request = self.model.create_infer_request()
+        self._module = None
+
+
+def _array(one: np.ndarray | torch.Tensor) -> np.ndarray:
+    return one.numpy() if isinstance(one, torch.Tensor) else one
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keep tracing from warning that Python's numbers become constants: shapes are meant to."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

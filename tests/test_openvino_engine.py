@@ -1,0 +1,139 @@
+"""OpenVINO computes what torch computes."""
+
+import numpy as np
+import pytest
+from conftest import picture
+
+openvino = pytest.importorskip("openvino", reason="the extra cpu installs it")
+torch = pytest.importorskip("torch")
+
+from features import networks, openvino_engine  # noqa: E402 - only where torch is
+from features.errors import InputError  # noqa: E402
+from features.openvino_engine import Compiled  # noqa: E402
+from features.runtime import Runtime  # noqa: E402
+
+HINT = "INFERENCE_PRECISION_HINT"
+
+
+def small() -> torch.nn.Module:
+    """Two convolutions and a mean: (n, h, w, 3) uint8 -> (n, 8)."""
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv2d(3, 32, 3, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(32, 8, 3)]
+
+    class Small(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.prepare = networks.Normalise((0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
+            self.layers = torch.nn.Sequential(*layers)
+
+        def forward(self, view):
+            return self.layers(self.prepare(view)).mean((2, 3))
+
+    return Small().eval()
+
+
+def batch(n: int, width: int, height: int) -> np.ndarray:
+    """Pictures of one size."""
+    return np.stack([picture(seed, width, height) for seed in range(n)])
+
+
+SHAPES = [(1, 64, 48), (3, 64, 48), (2, 31, 97), (1, 128, 128)]
+
+
+@pytest.mark.parametrize("precision, tolerance", [("fp32", 1e-6), ("bf16", 2e-2)])
+def test_every_shape_is_torch_s(precision, tolerance):
+    """Batches and sizes that were not there when it was converted; the same bits twice."""
+    module = small()
+    compiled = Compiled(small(), precision, spatial=True)
+    for shape in SHAPES:
+        pictures = batch(*shape)
+        with torch.inference_mode():
+            expected = module(torch.from_numpy(pictures)).numpy()
+            try:
+                ours = compiled(pictures).numpy()
+            except InputError as error:  # a processor without bf16
+                pytest.skip(str(error))
+        assert np.abs(ours - expected).max() <= tolerance * np.abs(expected).max()
+        assert np.array_equal(compiled(pictures).numpy(), ours)
+
+
+def test_the_precision_is_what_was_asked_for():
+    """Read back from OpenVINO: float32 is float32, which it is not by itself on every processor."""
+    for precision, kind in (("fp32", openvino.Type.f32), ("bf16", openvino.Type.bf16)):
+        compiled = Compiled(small(), precision, spatial=True)
+        try:
+            compiled(batch(1, 32, 32))
+        except InputError as error:
+            assert precision == "bf16" and "does not offer it on this processor" in str(error)
+            continue
+        assert compiled.model.get_property(HINT) == kind
+        assert compiled.model.get_property("NUM_STREAMS") == 1
+
+
+def test_a_precision_that_it_does_not_keep(monkeypatch):
+    """A processor without it is an error, not a quiet float32."""
+    other = {"bf16": openvino.Type.f32}
+    compile_model = openvino.Core.compile_model
+
+    def without(core, model, device, settings):
+        return compile_model(core, model, device, settings | {HINT: other["bf16"]})
+
+    monkeypatch.setattr(openvino.Core, "compile_model", without)
+    with pytest.raises(InputError, match="--precision bf16: OpenVINO does not offer it"):
+        Compiled(small(), "bf16", spatial=True)(batch(1, 32, 32))
+
+
+def test_results_are_not_overwritten():
+    """What a batch gave stays when the next one comes."""
+    compiled = Compiled(small(), "fp32", spatial=True)
+    first = compiled(batch(1, 32, 32))
+    before = first.clone()
+    compiled(255 - batch(1, 32, 32))
+    assert torch.equal(first, before)
+
+
+def test_several_inputs_and_outputs():
+    """A tuple comes back; further inputs go beside the pictures, tensors or arrays."""
+
+    class Two(torch.nn.Module):
+        def forward(self, view, scale):
+            return view.float().mean((1, 2)) * scale, view.float().amax((1, 2))
+
+    compiled = Compiled(Two(), "fp32", spatial=True)
+    for n in (1, 4):
+        pictures, scale = batch(n, 20, 10), torch.arange(1.0, n + 1)[:, None]
+        mean, largest = compiled(pictures, scale)
+        expected = pictures.mean((1, 2), dtype=np.float64) * scale.numpy()
+        np.testing.assert_allclose(mean.numpy(), expected, rtol=1e-6)
+        np.testing.assert_array_equal(largest.numpy(), pictures.max((1, 2)))
+
+
+def test_tiles_are_the_same():
+    """The maps of tiles join to what the whole picture gives."""
+    torch.manual_seed(0)
+    layers = torch.nn.ModuleList(torch.nn.Conv2d(c, 8, 3, 2, 1) for c in (3, 8, 8))
+
+    def stages(x):
+        for layer in layers:
+            x = layer(x).relu()
+            yield x
+        yield x
+
+    network = networks.Network(stages, (2, 4, 8, 8), radius=16, module=layers)
+    prepare = networks.Normalise((0.5,) * 3, (0.5,) * 3)
+    view = batch(2, 300, 200)
+    with torch.inference_mode():
+        whole, tiled = (
+            networks.Pooling(network, prepare, True, Runtime(engine), most)(view).numpy()
+            for engine, most in (("torch", None), ("openvino", 20_000))
+        )
+    assert whole.shape == tiled.shape == (2, 3 * 16 + 8)
+    assert np.abs(whole - tiled).max() <= 1e-5 * np.abs(whole).max()
+
+
+def test_the_network_is_let_go_of():
+    """Once compiled, the weights are not held twice."""
+    compiled = Compiled(small(), "fp32", spatial=True)
+    compiled(batch(1, 32, 32))
+    assert compiled._module is None
+    assert set(openvino_engine._HINTS) == {"fp32", "bf16"}
