@@ -2,7 +2,7 @@
 
 It is tried again on a worker of its own, nothing decoded ahead: most deaths are by chance, and then
 nothing has changed. If it kills again, so may one of its pictures: each is tried alone, and who
-kills then is refused. The others are embedded in one piece after all, as they would be had that
+kills twice then is refused. The others are embedded in one piece after all, as they would be had that
 picture failed politely.
 """
 
@@ -49,14 +49,14 @@ def _mend(block: Block) -> Mending:
     refused, alone = dict(block.refused), []
     suspects = [picture for picture in block.pictures if _read(block, picture.name)]
     for picture in suspects:
-        answer = yield replace(block, pictures=(picture,))
+        answer = yield from _twice(replace(block, pictures=(picture,)))
         if isinstance(answer, Died):
             refused[picture.name] = f"the process that read it died ({answer.reason}), twice"
         else:
             alone.append(answer)
     counts = len(suspects), len(suspects) - len(alone)
     # in one piece, so that the others meet in the batches in which they always do
-    answer = yield replace(block, refused=refused)
+    answer = yield from _twice(replace(block, refused=refused))
     if not isinstance(answer, Died):
         return answer, *counts
     others = tuple(p for p in block.pictures if p not in suspects or p.name in refused)
@@ -69,6 +69,12 @@ def _mend(block: Block) -> Mending:
             )
         alone.append(answer)
     return _joined(block, alone), *counts
+
+
+def _twice(block: Block) -> Mending:
+    """Return the answer to a block; where that is a death, which may be by chance, the second."""
+    answer = yield block
+    return (yield block) if isinstance(answer, Died) else answer
 
 
 def _read(block: Block, name: str) -> bool:

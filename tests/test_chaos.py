@@ -19,7 +19,7 @@ import features
 
 pytestmark = pytest.mark.slow
 N_PICTURES = 72
-# Python runs this first in every process of a run: two pictures kill whatever opens them, as a
+# Python runs this first in every process of a run: one picture kills whatever opens it, as a
 # broken decoder does; and reading is slow, so that there is something to interrupt.
 FRAGILE = """
 import os, signal, time
@@ -39,7 +39,7 @@ PIL.Image.open = fragile
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A folder of pictures of several sizes, one truncated, two deadly."""
+    """A folder of pictures of several sizes, one truncated, one deadly."""
     folder = tmp_path_factory.mktemp("chaos")
     (folder / "pictures").mkdir()
     for number in range(N_PICTURES):
@@ -48,9 +48,8 @@ def place(tmp_path_factory) -> Path:
     (folder / "pictures" / "truncated.png").write_bytes(
         (folder / "pictures" / "000.png").read_bytes()[:300]
     )
-    for name in ("017", "044"):
-        path = folder / "pictures" / f"{name}.png"
-        path.write_bytes(path.read_bytes() + b"kills whoever reads this")
+    deadly = folder / "pictures" / "017.png"
+    deadly.write_bytes(deadly.read_bytes() + b"kills whoever reads this")
     (folder / "first").mkdir()
     (folder / "first" / "sitecustomize.py").write_text(FRAGILE)
     return folder
@@ -123,17 +122,16 @@ def clean(place: Path, cache: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_deadly_pictures_are_rows(place, undisturbed):
+def test_a_deadly_picture_is_a_row(place, undisturbed):
     """A crash of the decoder costs a retry and then one row; the others have their embeddings."""
     result, _ = undisturbed
-    assert len(result.names) == N_PICTURES - 2
-    assert result.failures.keys() == {"017.png", "044.png", "truncated.png"}
-    for name in ("017.png", "044.png"):
-        assert "signal 11" in result.failures[name]
+    assert len(result.names) == N_PICTURES - 1
+    assert result.failures.keys() == {"017.png", "truncated.png"}
+    assert "signal 11" in result.failures["017.png"]
     clean(place, place / "whole")
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(6))
 def test_killed_at_a_random_moment(place, undisturbed, seed):
     """The command is killed once or twice, its worker ends with it; a last run does the rest."""
     expected, seconds = undisturbed
@@ -153,7 +151,7 @@ def test_killed_at_a_random_moment(place, undisturbed, seed):
     clean(place, cache)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(6))
 def test_a_worker_is_killed(place, undisturbed, seed):
     """The run goes on with another one, and no number differs."""
     expected, seconds = undisturbed
@@ -177,7 +175,8 @@ def test_a_full_disk(place, undisturbed):
     """One line and exit code 1 on a small file system of our own; with room, the rest comes."""
     mount = place / "small"
     mount.mkdir()
-    small = ["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", str(mount)]
+    pages = sum(-(-path.stat().st_size // 4096) + 1 for path in (place / "whole").rglob("*"))
+    small = ["mount", "-t", "tmpfs", "-o", f"size={pages * 4 * 6 // 10}k", "tmpfs", str(mount)]
     if shutil.which("mount") is None or subprocess.run(small, capture_output=True).returncode:
         pytest.skip("a small file system can only be mounted by root")
     try:

@@ -8,8 +8,9 @@ import pytest
 from fake_worker import plan, rows_of
 
 from features import driver
+from features.engine import Done
 from features.errors import InputError
-from features.mending import Died
+from features.mending import Died, begin
 from features.plan import Block
 
 DEATH = Died("signal 11, SIGSEGV")
@@ -160,7 +161,7 @@ def test_only_what_is_read_is_blamed(tmp_path):
     pool = Scripted(tmp_path, 1, kills("001"))
     list(driver.run([block], pool))
     tried = [b.pictures[0].name for _, b, _ in pool.seen if len(b.pictures) == 1]
-    assert tried == ["001", "002"]
+    assert tried == ["001", "001", "002"]
     assert set(pool.seen[-1][1].refused) == {"001", "003"}
 
 
@@ -191,6 +192,22 @@ def test_too_much_and_one_that_kills(tmp_path):
     results = rows_of(driver.run(plan(24), Scripted(tmp_path, 1, fate)))
     assert len(results) == 24
     assert [name for name, result in results.items() if isinstance(result, str)] == ["010"]
+
+
+def test_a_death_by_chance_while_a_picture_is_tried_alone():
+    """Only who kills twice alone is refused: the machine may kill whom it likes."""
+    block = plan(8)[0]
+    mending, tried = begin(block)
+    died, done = Died("signal 9"), Done({}, {}, 0, 0)
+    tried = mending.send(died)  # the block again
+    assert [p.name for p in tried.pictures] == ["000"]
+    assert mending.send(died) == tried
+    for picture in block.pictures[1:]:
+        assert mending.send(done).pictures == (picture,)
+    assert mending.send(done) == block
+    with pytest.raises(StopIteration) as end:
+        mending.send(done)
+    assert end.value.value == (done, 8, 0)
 
 
 def test_the_third_in_hand_is_not_blamed(tmp_path):

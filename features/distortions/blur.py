@@ -3,7 +3,6 @@
 import numpy as np
 from PIL import Image, ImageFilter
 from scipy.ndimage import uniform_filter1d
-from scipy.signal import oaconvolve
 
 from features.distortions.pixels import to_uint8
 
@@ -17,6 +16,8 @@ def gaussian(picture: np.ndarray, radius: float, rng: np.random.Generator) -> np
 
 def lens(picture: np.ndarray, radius: int, rng: np.random.Generator) -> np.ndarray:
     """Blur by a disk, the picture of a point out of focus; edge pixels repeat outwards."""
+    from scipy.signal import oaconvolve  # half a second, which every worker's start would wait
+
     edges = ((radius, radius), (radius, radius), (0, 0))
     padded = np.pad(picture.astype(np.float64), edges, mode="edge")
     return to_uint8(oaconvolve(padded, disk(radius)[:, :, None], mode="valid", axes=(0, 1)))
