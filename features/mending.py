@@ -1,9 +1,9 @@
 """What is done with a block that was there when a worker died.
 
-It is tried again on a worker of its own, nothing decoded ahead: most deaths are by chance, and then
-nothing has changed. If it kills again, so may one of its pictures: each is tried alone, and who
-kills twice then is refused. The others are embedded in one piece after all, as they would be had that
-picture failed politely.
+It is tried again on a worker of its own, nothing decoded ahead: most deaths are by chance, and
+then nothing has changed. If it kills again, so may one of its pictures: each is tried alone, and
+who kills twice then is refused. The others are embedded in one piece after all, as they would be
+had that picture failed politely.
 """
 
 import collections

@@ -15,6 +15,8 @@ from features.errors import InputError
 
 # Unasked, OpenVINO computes in bfloat16 where the processor has it.
 _HINTS = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16}
+# Sides, in pixels, of what a convolutional network is traced on: any size gives the same graph.
+_EXAMPLE = 128
 
 
 class Compiled:
@@ -47,7 +49,8 @@ class Compiled:
         shapes = [[-1, *array.shape[1:]] for array in arrays]
         if self._spatial:
             shapes[0][1:3] = -1, -1
-        example = tuple(torch.from_numpy(array.copy()) for array in arrays)
+        first = arrays[0][:, :_EXAMPLE, :_EXAMPLE] if self._spatial else arrays[0]
+        example = tuple(torch.from_numpy(array.copy()) for array in (first, *arrays[1:]))
         with _quiet(), torch.inference_mode(False), torch.no_grad():
             self._module.requires_grad_(False)  # such as may become constants
             model = openvino.convert_model(
