@@ -15,6 +15,9 @@ from features.errors import InputError
 
 # Unasked, OpenVINO computes in bfloat16 where the processor has it.
 _HINTS = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16}
+# What OpenVINO keeps of each layer and shape. Its own limit is ten times as high: every new shape of
+# a database then takes some 8 MB for good, gigabytes in all; with this one a new shape takes as long.
+_KEPT = 500
 # Sides, in pixels, of what a convolutional network is traced on: any size gives the same graph.
 _EXAMPLE = 128
 
@@ -67,6 +70,7 @@ class Compiled:
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,  # decoding runs beside it, and so may other processes
+            "CPU_RUNTIME_CACHE_CAPACITY": _KEPT,
         }
         self.model = openvino.Core().compile_model(model, "CPU", settings)
         if self.model.get_property("INFERENCE_PRECISION_HINT") != hint:
