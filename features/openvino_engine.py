@@ -15,8 +15,8 @@ from features.errors import InputError
 
 # Unasked, OpenVINO computes in bfloat16 where the processor has it.
 _HINTS = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16}
-# What OpenVINO keeps of each layer and shape. Its own limit is ten times as high: every new shape of
-# a database then takes some 8 MB for good, gigabytes in all; with this one a new shape takes as long.
+# How many layers, each for one shape, OpenVINO keeps ready. With its own limit, ten times as high,
+# every new shape takes some 8 MB for good, gigabytes in all; this one costs no time.
 _KEPT = 500
 # Sides, in pixels, of what a convolutional network is traced on: any size gives the same graph.
 _EXAMPLE = 128
