@@ -56,14 +56,17 @@ class Compiled:
         example = tuple(torch.from_numpy(array.copy()) for array in (first, *arrays[1:]))
         with _quiet(), torch.inference_mode(False), torch.no_grad():
             self._module.requires_grad_(False)  # such as may become constants
-            model = openvino.convert_model(
-                self._module,
-                example_input=example,
-                input=[
-                    (openvino.PartialShape(shape), openvino.Type(array.dtype))
-                    for shape, array in zip(shapes, arrays, strict=True)
-                ],
-            )
+            kinds = [
+                (openvino.PartialShape(shape), openvino.Type(array.dtype))
+                for shape, array in zip(shapes, arrays, strict=True)
+            ]
+            try:
+                model = openvino.convert_model(self._module, example_input=example, input=kinds)
+            except Exception as error:  # from tracing, or an operation that it does not know
+                reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+                raise InputError(
+                    f"OpenVINO cannot take this network ({reason[:200]}): use --engine torch"
+                ) from error
         hint = _HINTS[self._precision]
         settings = {
             "INFERENCE_PRECISION_HINT": hint,

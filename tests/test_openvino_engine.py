@@ -83,6 +83,17 @@ def test_a_precision_that_it_does_not_keep(monkeypatch):
         Compiled(small(), "bf16", spatial=True)(batch(1, 32, 32))
 
 
+def test_a_network_that_it_cannot_take():
+    """One line that says what to do."""
+
+    class Odd(torch.nn.Module):
+        def forward(self, view):
+            raise RuntimeError("no such operation")
+
+    with pytest.raises(InputError, match=r"cannot take this network \(.*\): use --engine torch"):
+        Compiled(Odd(), "fp32", spatial=True)(batch(1, 32, 32))
+
+
 def test_results_are_not_overwritten():
     """What a batch gave stays when the next one comes."""
     compiled = Compiled(small(), "fp32", spatial=True)
