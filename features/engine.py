@@ -112,7 +112,7 @@ class Worker:
         files = []
         for task in tasks:
             with timed(seconds, "idle"):
-                files.append(task.result())
+                files.append(self._reader.result(task))
             with timed(seconds, "compute"):
                 for ready in files[-1].pictures:
                     self._take(block, ready, waiting, results)

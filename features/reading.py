@@ -70,26 +70,37 @@ class Reader:
         self._threads = ThreadPoolExecutor(THREADS, "decode")
         self._large = threading.Lock()
         self.room = Room(AHEAD_BYTES)
+        self._tickets = 0
 
     def start(self, block: Block) -> list[Future[File]]:
         """Begin with a block; one task for each file, in the order of the block."""
         # the versions of one picture share its pixels, and lie together: names begin alike
-        files = groupby(block.pictures, lambda picture: picture.path)
-        return [self._threads.submit(self._read, block, list(same)) for _, same in files]
+        tasks = []
+        for _, same in groupby(block.pictures, lambda picture: picture.path):
+            self._tickets += 1
+            task = self._threads.submit(self._read, block, list(same), self._tickets)
+            task.ticket = self._tickets
+            tasks.append(task)
+        return tasks
+
+    def result(self, task: Future[File]) -> File:
+        """Return what a task gives; it need not wait for room any more."""
+        self.room.call(task.ticket)
+        return task.result()
 
     def drop(self, tasks: Sequence[Future[File]]) -> None:
         """Let go of tasks that nobody wants any more."""
         for task in tasks:
             if not task.cancel():
-                self.room.free(task.result().n_bytes())
+                self.room.free(self.result(task).n_bytes())
 
     def close(self) -> None:
         """Let the threads go."""
         self.room.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _read(self, block: Block, pictures: list[Picture]) -> File:
-        self.room.wait()
+    def _read(self, block: Block, pictures: list[Picture], ticket: int) -> File:
+        self.room.wait(ticket)
         began = time.perf_counter()
         path = pictures[0].path
         refused = block.refused.get(pictures[0].name)
@@ -136,19 +147,26 @@ class Reader:
 class Room:
     """A limit on the bytes that are decoded ahead; whoever is before it waits.
 
-    One picture may go over it. No one waits for ever: tasks start in the order in which they are
-    asked for, and what is asked for first is let go of first.
+    Each comes with a number. Whoever is called may pass in any case: what is held may be further
+    on in the line, and is let go of only after the one that is waited for.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._held = 0
+        self._called = 0
         self._changed = threading.Condition()
 
-    def wait(self) -> None:
-        """Wait until there is room."""
+    def wait(self, ticket: int) -> None:
+        """Wait until there is room, or this number is called."""
         with self._changed:
-            self._changed.wait_for(lambda: self._held < self._limit)
+            self._changed.wait_for(lambda: self._held < self._limit or ticket <= self._called)
+
+    def call(self, ticket: int) -> None:
+        """Let everyone pass up to this number."""
+        with self._changed:
+            self._called = max(self._called, ticket)
+            self._changed.notify_all()
 
     def take(self, n_bytes: int) -> None:
         """Hold so many bytes more."""

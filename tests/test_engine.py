@@ -176,10 +176,10 @@ def test_a_lack_of_memory_names_a_smaller_budget(block):
 
 def test_room_is_waited_for():
     """Who comes when it is full passes once it is freed, or when all is over."""
-    for release in (lambda room: room.free(10), Room.close):
+    for release in (lambda room: room.free(10), Room.close, lambda room: room.call(7)):
         room, passed = Room(10), threading.Event()
         room.take(10)
-        thread = threading.Thread(target=lambda r=room, p=passed: (r.wait(), p.set()))
+        thread = threading.Thread(target=lambda r=room, p=passed: (r.wait(7), p.set()))
         thread.start()
         time.sleep(0.05)
         assert not passed.is_set()
