@@ -301,7 +301,7 @@ def test_wrong_names_say_so_first(plan, run, tmp_path):
     with pytest.raises(UsageError, match="did you mean nss"):
         run(plan, "nns")
     with pytest.raises(UsageError, match="--precision fp16: torch on the CPU offers fp32, bf16"):
-        run(plan, "content-lite", way=Way(precision="fp16"))
+        run(plan, way=Way(precision="fp16"))
     with pytest.raises(InputError, match=r"quality_aware_r50.pth is not in"):
         run(plan, "nss+reiqa")
     assert not (tmp_path / "cache").exists()
