@@ -191,7 +191,7 @@ def _print(json: bool, value: object, lines) -> None:
 def _parser() -> argparse.ArgumentParser:
     options = cli.parser(__doc__, EXAMPLES)
     actions = options.add_subparsers(dest="action", required=True, metavar="ACTION")
-    of = {name: _action(actions, name) for name in ACTIONS}
+    of = cli.add_actions(actions, "cache", ACTIONS, EXAMPLES)
     for name, one in of.items():
         one.add_argument("--db", help="only this database, by its name in the cache")
         one.add_argument("--features", help="only this feature set, such as reiqa or nss")
@@ -213,18 +213,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--yes", action="store_true", help="remove it; without, it is only shown")
     cli.add_places(of["prune"], "runs")
     return options
-
-
-def _action(actions, name: str) -> argparse.ArgumentParser:
-    examples = [line for line in EXAMPLES.splitlines() if f"cache {name}" in line]
-    return actions.add_parser(
-        name,
-        help=ACTIONS[name],
-        description=f"{ACTIONS[name][0].upper()}{ACTIONS[name][1:]}.",
-        epilog="\n".join(["examples:", *examples]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from features.errors import InputError
 from features.places import place
@@ -22,6 +22,31 @@ def parser(doc: str, examples: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+def add_actions(
+    subparsers, command: str, actions: Mapping[str, str], examples: str
+) -> dict[str, argparse.ArgumentParser]:
+    """Add the actions of a command, each with its own examples; return their parsers by name.
+
+    Parameters
+    ----------
+    subparsers : what `add_subparsers` gave
+    actions : name -> what it does, in one line
+    """
+    return {
+        name: subparsers.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog="\n".join(
+                ["examples:", *(li for li in examples.splitlines() if f"{command} {name}" in li)]
+            ),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        for name, summary in actions.items()
+    }
 
 
 def add_places(options: argparse.ArgumentParser, *kinds: str) -> None:

@@ -203,7 +203,7 @@ def _print(json: bool, value: object, lines: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     options = cli.parser(__doc__, EXAMPLES)
     actions = options.add_subparsers(dest="action", required=True, metavar="ACTION")
-    of = {name: _action(actions, name) for name in ACTIONS}
+    of = cli.add_actions(actions, "weights", ACTIONS, EXAMPLES)
     for name in ("list", "verify", "fetch"):
         of[name].add_argument(
             "features", nargs="*", metavar="FEATURES", help="feature sets (default all)"
@@ -230,18 +230,6 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--json", action="store_true", help="print the result as JSON")
         cli.add_places(one, "weights")
     return options
-
-
-def _action(actions, name: str) -> argparse.ArgumentParser:
-    examples = [line for line in EXAMPLES.splitlines() if f"weights {name}" in line]
-    return actions.add_parser(
-        name,
-        help=ACTIONS[name],
-        description=f"{ACTIONS[name][0].upper()}{ACTIONS[name][1:]}.",
-        epilog="\n".join(["examples:", *examples]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from conftest import picture
 from PIL import Image
+from tiny import plain
 
 from features import engine, reading
-from features.encoders.base import Encoder
 from features.engine import Worker, embed
 from features.loading import Loaded
 from features.names import Request
@@ -28,20 +28,9 @@ def square(pixels: np.ndarray, side: int) -> np.ndarray:
 
 def loaded(name: str, encode, views=(), runtime: Runtime = Runtime()) -> Loaded:
     """An encoder of three numbers; without views it takes the whole picture."""
-    record = Encoder(
-        name=name,
-        summary="",
-        paper="",
-        licence="",
-        version=1,
-        views={},
-        n_dims=lambda options: 3,
-        build=lambda *_: encode,
-        min_side=lambda options: 1,
-    )
     if views:
         encode.views = views
-    return Loaded(Request(record, ()), encode, runtime)
+    return Loaded(Request(plain(name, encode), ()), encode, runtime)
 
 
 def mean_of(*view):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from conftest import assert_same, assert_tidy, picture, plan_of, write_pictures
 from PIL import Image
+from tiny import plain
 
 from features import files, reading
 from features.encoders import ENCODERS
-from features.encoders.base import Encoder
 from features.errors import InputError, UsageError
 from features.plan import BLOCK_ROWS, Picture, blocks
 from features.way import Way
@@ -152,21 +152,6 @@ def test_blocks_are_a_function_of_the_names(plan):
 # --- several encoders
 
 
-def encoder_named(name, encode, n_dims=3) -> Encoder:
-    """An encoder without weights that does what a test needs."""
-    return Encoder(
-        name=name,
-        summary="",
-        paper="",
-        licence="",
-        version=1,
-        views={},
-        n_dims=lambda options: n_dims,
-        build=lambda options, files, device: lambda batch: encode(batch.pictures),
-        min_side=lambda options: 1,
-    )
-
-
 def means(pictures):
     """The mean of each channel."""
     return pictures.mean(axis=(1, 2)).astype(np.float32)
@@ -177,7 +162,7 @@ def table(monkeypatch):
     """Add an encoder to the table for one test."""
 
     def add(name, encode, **options):
-        monkeypatch.setitem(ENCODERS, name, encoder_named(name, encode, **options))
+        monkeypatch.setitem(ENCODERS, name, plain(name, encode, **options))
 
     return add
 

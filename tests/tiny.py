@@ -98,6 +98,21 @@ def tiny(name: str = "tiny", containers: tuple[str, ...] = ("model",), **changes
     )
 
 
+def plain(name: str, encode, n_dims: int = 3) -> Encoder:
+    """An encoder without weights that does what a test needs: (n, h, w, 3) -> (n, n_dims)."""
+    return Encoder(
+        name=name,
+        summary="",
+        paper="",
+        licence="",
+        version=1,
+        views={},
+        n_dims=lambda options: n_dims,
+        build=lambda options, files, runtime: lambda batch: encode(batch.pictures),
+        min_side=lambda options: 1,
+    )
+
+
 def register(monkeypatch, encoder: Encoder | None = None) -> Encoder:
     """Put the encoder into the table, alone, as long as a test lasts."""
     encoder = encoder or tiny()
