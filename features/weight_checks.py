@@ -16,6 +16,7 @@ from features import weight_record
 from features.encoders.base import FLAG, Batch
 from features.errors import InputError, UsageError
 from features.names import Request
+from features.runtime import Runtime
 from features.weight_files import all_requests, owner, request_for
 from features.weights import MissingWeights, WrongLayout, is_zip
 
@@ -118,7 +119,7 @@ def _embedding(request: Request, files: Mapping[str, Path]) -> np.ndarray:
     side = max(_SIDE, request.encoder.min_side(request.values))
     picture = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
     try:
-        encode = request.encoder.build(request.values, files, "cpu")
+        encode = request.encoder.build(request.values, files, Runtime())
         embedding = encode(Batch(picture, ("a photograph",)))
     except (InputError, MemoryError):
         raise

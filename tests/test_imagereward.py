@@ -11,6 +11,7 @@ from features.encoders.clip import NORMALISATION
 from features.encoders.imagereward import IMAGEREWARD
 from features.encoders.wordpiece import WordPiece, read_vocabulary
 from features.errors import InputError, UsageError
+from features.runtime import Runtime
 from features.views import resized_centre
 from features.weights import MissingWeights
 
@@ -30,13 +31,14 @@ def files(known_weights):
 @pytest.fixture(scope="module")
 def network(files):
     """The network with known weights."""
-    return imagereward._load(files["network"], "cpu")
+    return imagereward._load(files["network"])
 
 
 @pytest.fixture(scope="module")
 def encode(files, network):
     """The encoding function, as the record builds it."""
-    return imagereward._encoding(network, WordPiece(read_vocabulary(files["vocabulary"])), "cpu")
+    tokenize = WordPiece(read_vocabulary(files["vocabulary"]))
+    return imagereward._encoding(network, tokenize, Runtime())
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +123,10 @@ def test_a_file_of_another_network(tmp_path):
     files = {"network": path, "vocabulary": write_vocabulary(tmp_path)}
     torch.save({"visual.conv1.weight": torch.zeros(3)}, path)
     with pytest.raises(InputError, match=r"ImageReward.pt is not ImageReward's.*THUDM/ImageReward"):
-        IMAGEREWARD.build({}, files, "cpu")
+        IMAGEREWARD.build({}, files, Runtime())
     torch.save({"blip.other": torch.zeros(3), "blip.vision_proj.bias": torch.zeros(3)}, path)
     with pytest.raises(InputError, match=r"of 620 tensors, 620 missing .*, 1 extra \(first blip.o"):
-        IMAGEREWARD.build({}, files, "cpu")
+        IMAGEREWARD.build({}, files, Runtime())
 
 
 def test_a_missing_vocabulary_is_named(tmp_path):

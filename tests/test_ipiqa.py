@@ -14,6 +14,7 @@ from features.encoders.ipiqa import IPIQA  # noqa: E402
 from features.engine import load_encoder  # noqa: E402
 from features.errors import InputError, UsageError  # noqa: E402
 from features.names import Request  # noqa: E402
+from features.runtime import Runtime  # noqa: E402
 from features.weights import load_state  # noqa: E402
 
 PROMPTS = ("statue of a man", "a tray of sushi, watercolor style, highly detailed")
@@ -41,7 +42,8 @@ def build(monkeypatch, tmp_path, state):
         path, clip_path = tmp_path / "checkpoint_best.pth", tmp_path / "RN50.pt"
         files = {path: {"model": change(dict(state))}, clip_path: clip}
         monkeypatch.setattr(ipiqa, "load_state", files.get)
-        return IPIQA.build(DEFAULTS | options, {"network": path, "clip": clip and clip_path}, "cpu")
+        located = {"network": path, "clip": clip and clip_path}
+        return IPIQA.build(DEFAULTS | options, located, Runtime())
 
     return build
 
@@ -80,7 +82,7 @@ def test_text_features_are_the_published_ones(state, golden, tmp_path):
     parts = ipiqa._split({"model": state}, tmp_path)
     tower = ipiqa._text_tower(parts["text"], tmp_path, None)
     with torch.inference_mode():
-        features = prompt_features(tower, "ipiqa", "cpu")(PROMPTS).numpy()
+        features = prompt_features(tower, "ipiqa", Runtime())(PROMPTS).numpy()
     assert same(features, golden["text_features"])
 
 
@@ -177,7 +179,7 @@ def test_another_file(monkeypatch, tmp_path, checkpoint):
     """One line with the file and the official page."""
     monkeypatch.setattr(ipiqa, "load_state", lambda path: checkpoint)
     with pytest.raises(InputError, match=r"is not an IP-IQA file: .*github.com/Coobiw/IP-IQA"):
-        IPIQA.build(DEFAULTS, {"network": tmp_path / "checkpoint_best.pth"}, "cpu")
+        IPIQA.build(DEFAULTS, {"network": tmp_path / "checkpoint_best.pth"}, Runtime())
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from known import GOLDEN, reference_picture, same
 from features.encoders.promptiqa import PROMPTIQA, FewShot, checked_scores, opencv_bicubic
 from features.errors import InputError, UsageError
 from features.names import parse
+from features.runtime import Runtime
 
 PROMPT = ("astronaut_455x301", "coffee_600x400", "coffee_208x160")
 QUERY = "hubble_1000x872"
@@ -86,10 +87,10 @@ def test_a_file_of_another_network(tmp_path):
     path = tmp_path / "best_model.pth.tar"
     torch.save({"state_dict": {"module.conv1.weight": torch.zeros(3)}}, path)
     with pytest.raises(InputError, match=r"best_model.pth.tar is not PromptIQA's.*Zevin2023"):
-        PROMPTIQA.build({}, {"network": path}, "cpu")
+        PROMPTIQA.build({}, {"network": path}, Runtime())
     torch.save({"state_dict": {"module.fusion_mal.x": torch.zeros(3)}}, path)
     with pytest.raises(InputError, match=r"of 505 tensors, 505 missing .*, 1 extra"):
-        PROMPTIQA.build({}, {"network": path}, "cpu")
+        PROMPTIQA.build({}, {"network": path}, Runtime())
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,7 @@ def test_a_score_is_its_picture_s_alone(few_shot, vectors):
 def test_pictures_and_embeddings_are_one_way(few_shot, vectors, golden, monkeypatch):
     """The record takes pictures; their embeddings give the same bits, whatever came with them."""
     monkeypatch.setattr("features.encoders.promptiqa.FewShot", lambda files, device: few_shot)
-    learn = PROMPTIQA.few_shot({}, {}, "cpu")
+    learn = PROMPTIQA.few_shot({}, {}, Runtime())
     shown = [reference_picture(name) for name in PROMPT]
     query = reference_picture(QUERY)
     scores = learn(shown, golden["isp_scores"])(np.stack([query[::-1], query]))

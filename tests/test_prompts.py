@@ -17,12 +17,12 @@ from pipeline.extract import run_extract
 from pipeline.scoring import collect
 
 
-def build(options, files, device):
+def build(options, files, runtime):
     """The length of the text, then what nss says."""
 
     def encode(batch):
         lengths = np.array([[len(prompt)] for prompt in batch.prompts], np.float32)
-        return np.concatenate([lengths, NSS.build(options, files, device)(batch)], axis=1)
+        return np.concatenate([lengths, NSS.build(options, files, runtime)(batch)], axis=1)
 
     return encode
 

@@ -16,6 +16,7 @@ from features.encoders.timm_models import timm_encoder  # noqa: E402
 from features.errors import InputError, UsageError  # noqa: E402
 from features.names import Request  # noqa: E402
 from features.networks import Normalise  # noqa: E402
+from features.runtime import Runtime  # noqa: E402
 from features.views import fitted  # noqa: E402
 from features.weights import MissingWeights  # noqa: E402
 
@@ -54,7 +55,7 @@ def load(folder, name, **options):
     encoder = timm_encoder(name)
     values = {key: option.default for key, option in encoder.options.items()} | options
     files = {file.role: file.find(folder) for file in encoder.files(values)}
-    return encoder.build(values, files, "cpu")
+    return encoder.build(values, files, Runtime())
 
 
 @pytest.fixture(scope="module", params=NETWORKS)

@@ -19,6 +19,7 @@ from features.encoders.base import Batch  # noqa: E402
 from features.engine import load_encoder  # noqa: E402
 from features.errors import InputError, UsageError  # noqa: E402
 from features.names import parse  # noqa: E402
+from features.runtime import Runtime  # noqa: E402
 from features.saliency import salient_crop  # noqa: E402
 from features.views import centred, fragments, fragments_at  # noqa: E402
 from features.weights import MissingWeights, load_state  # noqa: E402
@@ -144,7 +145,7 @@ def test_the_head_needs_its_own_vectors(other, tmp_path):
         request.encoder.n_dims(request.values)
     assert "\n" not in str(caught.value)
     with pytest.raises(UsageError, match="leave out head"):
-        request.encoder.build(request.values, {"network": tmp_path / "absent"}, "cpu")
+        request.encoder.build(request.values, {"network": tmp_path / "absent"}, Runtime())
 
 
 def test_each_choice_of_weights_has_its_file(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 from features.encoders import ENCODERS
 from features.encoders.base import FLAG, Encoder, Option
 from features.errors import InputError, UsageError
+from features.runtime import Runtime
 from features.weights import WeightFile, fill, load_state
 
 FILENAME = "tiny.pth"
@@ -39,7 +40,7 @@ def write(path: Path, seed: int = 0, container: str = "model", **beside: object)
 
 
 def _build(containers: tuple[str, ...]):
-    def build(options: Mapping[str, str], files: Mapping[str, Path], device: str):
+    def build(options: Mapping[str, str], files: Mapping[str, Path], runtime: Runtime):
         import torch
 
         if options["head"] == "yes" and options["extra"] == "yes":
@@ -63,6 +64,7 @@ def _build(containers: tuple[str, ...]):
             part = f"{name}."
             own = {k.removeprefix(part): v for k, v in plain.items() if k.startswith(part)}
             fill(layers[name], own, path)
+            layers[name].to(runtime.device)
 
         def encode(batch) -> np.ndarray:
             with torch.no_grad():
