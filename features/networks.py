@@ -263,8 +263,8 @@ def long(maps: torch.Tensor) -> torch.Tensor:
 
 def mean_and_std(maps: torch.Tensor) -> torch.Tensor:
     """Return mean and standard deviation over space of (n, c, h, w): (n, 2c), means first."""
-    flat = long(maps).flatten(2)
-    return torch.cat([flat.mean(2), flat.std(2, correction=0)], dim=1)
+    maps, space = long(maps), (2, 3)
+    return torch.cat([maps.mean(space), maps.std(space, correction=0)], dim=1)
 
 
 class UnitLength(torch.nn.Module):

@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import openvino
 import torch
+from openvino import opset13 as ops
 
 from features.errors import InputError
 
@@ -67,6 +68,7 @@ class Compiled:
                 raise InputError(
                     f"OpenVINO cannot take this network ({reason[:200]}): use --engine torch"
                 ) from error
+        _pad_in_convolution(model, self._module)
         hint = _HINTS[self._precision]
         settings = {
             "INFERENCE_PRECISION_HINT": hint,
@@ -83,6 +85,40 @@ class Compiled:
             )
         self._request = self.model.create_infer_request()
         self._module = None
+
+
+def _pad_in_convolution(model: openvino.Model, module: torch.nn.Module) -> None:
+    """Let convolutions pad as TensorFlow does by themselves, where timm pads the maps before them.
+
+    The padding depends on the map's size, so OpenVINO would copy each map into a larger one, which
+    takes a fifth of EfficientNet-Lite0's time; the numbers are the same.
+    """
+    names = {
+        f"__module.{name}"
+        for name, layer in module.named_modules()
+        if type(layer).__name__ == "Conv2dSame"
+    }
+    make = {"Convolution": ops.convolution, "GroupConvolution": ops.group_convolution}
+    for node in model.get_ordered_ops():
+        if node.get_type_name() not in make:
+            continue
+        pad = node.input_value(0).get_node()
+        owner = pad.get_friendly_name().split("/")[0]
+        if pad.get_type_name() != "Pad" or owner not in names:
+            continue
+        # another Pad before it would be merged into the convolution, in place of its own padding
+        if pad.input_value(0).get_node().get_type_name() != "Pad":
+            given = node.get_attributes()
+            padded = make[node.get_type_name()](
+                pad.input_value(0),
+                node.input_value(1),
+                given["strides"],
+                [0, 0],
+                [0, 0],
+                given["dilations"],
+                auto_pad="same_upper",
+            )
+            node.output(0).replace(padded.output(0))
 
 
 def _array(one: np.ndarray | torch.Tensor) -> np.ndarray:

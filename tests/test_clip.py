@@ -28,10 +28,10 @@ PICTURES = ("astronaut_455x301", "coffee_600x400")
 STAGES = 2 * (64 + 256 + 512 + 1024 + 2048)
 
 
-def load(encoder, folder, **options):
+def load(encoder, folder, runtime=Runtime(), **options):
     """Build an encoder with some options."""
     values = {key: option.default for key, option in encoder.options.items()} | options
-    return load_encoder(Request(encoder, tuple(sorted(values.items()))), folder)
+    return load_encoder(Request(encoder, tuple(sorted(values.items()))), folder, runtime)
 
 
 def build(encoder, path, **options):
@@ -295,6 +295,20 @@ def test_open_clip_s_networks(tiny, tmp_path, case):
     alone = load(encoder, tmp_path, prompt="no")
     assert not alone.prompted
     np.testing.assert_array_equal(alone.encode(pictures), ours[:, :24])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["plain", "resnet", "own text tower"])
+def test_openvino_computes_the_same(tiny, tmp_path, case):
+    """Picture, prompt and cosine, in batches of any number."""
+    pytest.importorskip("openvino", reason="the extra cpu installs it")
+    tiny(**CASES[case])
+    encoder = open_clip_encoder("tiny/known")
+    torchs, other = (load(encoder, tmp_path, Runtime(engine)) for engine in ("torch", "openvino"))
+    for n in (2, 1, 3):
+        pictures = np.stack([picture(seed, 75, 50) for seed in range(n)])
+        prompts = ["a red fox", "", "two cats"][:n]
+        assert same(other.encode(pictures, prompts), torchs.encode(pictures, prompts), 1e-5)
 
 
 def test_the_activation_is_part_of_the_record(tiny, monkeypatch):

@@ -119,6 +119,41 @@ def test_several_inputs_and_outputs():
         np.testing.assert_array_equal(largest.numpy(), pictures.max((1, 2)))
 
 
+def test_tensorflow_s_padding_is_the_convolution_s():
+    """Sizes of either parity, kernels of either, groups: timm's numbers, and no map is copied."""
+    layer = pytest.importorskip("timm.layers", reason="the extra lite installs it").Conv2dSame
+    torch.manual_seed(0)
+
+    class Same(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = torch.nn.Sequential(
+                layer(3, 8, 3, 2),
+                torch.nn.BatchNorm2d(8),
+                layer(8, 8, 5, 2, groups=8, bias=False),
+                torch.nn.ReLU(),
+                torch.nn.ZeroPad2d((0, 1, 2, 3)),  # no such padding: it stays, and so does the next
+                layer(8, 4, 2, 3, dilation=2),
+            )
+
+        def forward(self, view):
+            return self.layers(view.permute(0, 3, 1, 2).float() / 255)
+
+    module = Same().eval()
+    compiled = Compiled(Same(), "fp32", spatial=True)
+    compiled._module.load_state_dict(module.state_dict())
+    for width, height in ((32, 32), (33, 47), (47, 32), (31, 31), (9, 64)):
+        view = batch(2, width, height)
+        with torch.inference_mode():
+            expected = module(torch.from_numpy(view)).numpy()
+        ours = compiled(view).numpy()
+        assert ours.shape == expected.shape
+        assert np.abs(ours - expected).max() <= 1e-6 * np.abs(expected).max()
+    kinds = [str(node.get_rt_info()["layerType"].astype(str))
+             for node in compiled.model.get_runtime_model().get_ops()]  # fmt: skip
+    assert kinds.count("Pad") == 2  # the explicit one, and the one after it
+
+
 def test_tiles_are_the_same():
     """The maps of tiles join to what the whole picture gives."""
     torch.manual_seed(0)

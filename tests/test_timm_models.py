@@ -50,12 +50,12 @@ def write(folder, name, seed=0, **options):
     return network.eval()
 
 
-def load(folder, name, **options):
+def load(folder, name, runtime=Runtime(), **options):
     """Build the encoder from its file in a weights folder."""
     encoder = timm_encoder(name)
     values = {key: option.default for key, option in encoder.options.items()} | options
     files = {file.role: file.find(folder) for file in encoder.files(values)}
-    return encoder.build(values, files, Runtime())
+    return encoder.build(values, files, runtime)
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -136,6 +136,21 @@ def test_the_embedding_is_timm_s_pooled_vector(written):
     assert same(ours, expected)
     assert ours.shape[1] == timm_encoder(name).n_dims({"pool": "last"})
     assert len(np.unique(ours, axis=0)) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*NETWORKS, "tf_mobilenetv3_small_minimal_100.in1k"])
+def test_openvino_computes_the_same(name, tmp_path):
+    """Batches of any number; pooled vectors, and the stages where there are some."""
+    pytest.importorskip("openvino", reason="the extra cpu installs it")
+    write(tmp_path, name)
+    for pool in ("last", "levels") if name != NETWORKS[0] else ("last",):
+        torchs, other = (
+            load(tmp_path, name, Runtime(engine), pool=pool) for engine in ("torch", "openvino")
+        )
+        for n in (2, 1, 3):
+            pictures = np.stack([picture(seed, 90, 70) for seed in range(n)])
+            assert same(other(Batch(pictures)), torchs(Batch(pictures)))
 
 
 @pytest.mark.slow
