@@ -8,7 +8,7 @@ import collections
 import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from features.loading import Loaded, lacks_memory, load_encoder
 from features.names import parse
 from features.plan import Block, Picture
 from features.reading import File, Reader, Ready
-from features.runtime import Runtime
+from features.runtime import IN_LANE, Runtime
 
 # Views of one shape share a batch up to this many pixels, on the CPU and on a GPU. On the CPU more
 # only leave its caches: EfficientNet-Lite0 takes 1.9 times as long for five pictures of 1024x768
@@ -86,6 +86,8 @@ class Worker:
         self.encoders = encoders
         self._reader = Reader(encoders, max_megapixels)
         self._ahead: tuple[Block, list[Future[File]]] | None = None
+        self._lanes = max((encoder.runtime.lanes for encoder in encoders), default=1)
+        self._threads = ThreadPoolExecutor(self._lanes, "lane", IN_LANE.set, (True,))
 
     def embed(self, block: Block, ahead: Block | None = None) -> Done:
         """Embed a block.
@@ -104,6 +106,7 @@ class Worker:
     def close(self) -> None:
         """Let the threads go."""
         self._reader.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _embed(self, block: Block, tasks: Sequence[Future[File]]) -> Done:
         results: Results = {encoder.name: {} for encoder in self.encoders}
@@ -141,15 +144,28 @@ class Worker:
         self._reader.room.free(ready.keep(later))
 
     def _batches(self, waiting: dict[tuple, list[Ready]], results: Results) -> None:
-        """Embed what waited: pictures whose views have one shape, in the order of the block."""
+        """Embed what waited: pictures whose views have one shape, in the order of the block.
+
+        What is alone in its shape goes in lanes, where that pays; which do, depends on the block
+        alone.
+        """
         shared: dict[tuple, Batch] = {}  # encoders that take the same pictures share their views
+        together, lone = [], []
         for (index, _), members in waiting.items():
             encoder = self.encoders[index]
             size = _together(encoder, members[0])
             for start in range(0, len(members), size):
                 group = members[start : start + size]
                 batch = shared.setdefault(tuple(id(ready) for ready in group), _batch(group))
-                results[encoder.name] |= _encoded(encoder, group, batch)
+                kind = lone if len(group) == 1 and encoder.runtime.lanes > 1 else together
+                kind.append((encoder, group, batch))
+        if len(lone) > self._lanes // 2:  # fewer would leave most of the processor idle
+            found = self._threads.map(lambda one: _encoded(*one), lone)
+            for (encoder, *_), result in zip(lone, found, strict=True):
+                results[encoder.name] |= result
+            lone = []
+        for encoder, group, batch in together + lone:
+            results[encoder.name] |= _encoded(encoder, group, batch)
 
 
 def embed(

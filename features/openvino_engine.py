@@ -5,6 +5,8 @@ convolutional of any height and width: a new shape then costs some hundredths of
 """
 
 import contextlib
+import queue
+import threading
 import warnings
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from openvino import opset13 as ops
 
 from features.errors import InputError
+from features.runtime import IN_LANE
 
 # Unasked, OpenVINO computes in bfloat16 where the processor has it.
 _HINTS = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16}
@@ -24,36 +27,71 @@ _EXAMPLE = 128
 
 
 class Compiled:
-    """A torch module as OpenVINO computes it.
+    """A torch module as OpenVINO computes it; threads may call it at once.
 
     Parameters
     ----------
     module : takes and returns tensors; their first axis is the batch
     precision : "fp32" or "bf16"
-    spatial : the second and third axis of the first input vary, too
+    lanes : how many inputs are computed at once where `IN_LANE` says so; above 0, the second and
+        third axis of the first input vary, too
     """
 
-    def __init__(self, module: torch.nn.Module, precision: str, spatial: bool) -> None:
+    def __init__(self, module: torch.nn.Module, precision: str, lanes: int = 0) -> None:
         self._module: torch.nn.Module | None = module.eval()
         self._precision = precision
-        self._spatial = spatial
-        self.model: openvino.CompiledModel | None = None
+        self._lanes = lanes
+        self._converted: openvino.Model | None = None
+        self._lock = threading.Lock()
+        self.models: dict[int, openvino.CompiledModel] = {}  # number of lanes -> the network
+        self._requests: dict[int, queue.SimpleQueue] = {}  # those that no thread has in hand
 
     def __call__(self, *inputs: np.ndarray | torch.Tensor) -> torch.Tensor | tuple:
         """Return what the module gives: one tensor, or a tuple of them."""
         arrays = [np.ascontiguousarray(_array(one)) for one in inputs]
-        if self.model is None:
-            self._compile(arrays)
-        self._request.infer(arrays, share_inputs=True)
-        # copies: the next batch will be written where these lie
-        results = tuple(torch.from_numpy(o.data.copy()) for o in self._request.output_tensors)
+        lanes = max(1, self._lanes if IN_LANE.get() else 1)
+        with self._lock:
+            if lanes not in self.models:
+                self._compile(arrays, lanes)
+        requests = self._requests[lanes]
+        request = requests.get()
+        try:
+            request.infer(arrays, share_inputs=True)
+            # copies: the next batch will be written where these lie
+            results = tuple(torch.from_numpy(o.data.copy()) for o in request.output_tensors)
+        finally:
+            requests.put(request)
         return results[0] if len(results) == 1 else results
 
-    def _compile(self, arrays: list[np.ndarray]) -> None:
+    def _compile(self, arrays: list[np.ndarray], lanes: int) -> None:
+        if self._converted is None:
+            self._converted = self._convert(arrays)
+        hint = _HINTS[self._precision]
+        settings = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": lanes,
+            "ENABLE_CPU_PINNING": False,  # decoding runs beside it, and so may other processes
+            "CPU_RUNTIME_CACHE_CAPACITY": _KEPT,
+        }
+        model = openvino.Core().compile_model(self._converted, "CPU", settings)
+        if model.get_property("INFERENCE_PRECISION_HINT") != hint:
+            raise InputError(
+                f"--precision {self._precision}: OpenVINO does not offer it on this processor; "
+                "leave it out for fp32, or use --engine torch"
+            )
+        self._requests[lanes] = queue.SimpleQueue()
+        for _ in range(lanes):
+            self._requests[lanes].put(model.create_infer_request())
+        self.models[lanes] = model
+        if {1, max(1, self._lanes)} <= self.models.keys():
+            self._converted = None  # the weights are not held once more
+
+    def _convert(self, arrays: list[np.ndarray]) -> openvino.Model:
         shapes = [[-1, *array.shape[1:]] for array in arrays]
-        if self._spatial:
+        if self._lanes:
             shapes[0][1:3] = -1, -1
-        first = arrays[0][:, :_EXAMPLE, :_EXAMPLE] if self._spatial else arrays[0]
+        first = arrays[0][:, :_EXAMPLE, :_EXAMPLE] if self._lanes else arrays[0]
         example = tuple(torch.from_numpy(array.copy()) for array in (first, *arrays[1:]))
         with _quiet(), torch.inference_mode(False), torch.no_grad():
             self._module.requires_grad_(False)  # such as may become constants
@@ -69,22 +107,8 @@ class Compiled:
                     f"OpenVINO cannot take this network ({reason[:200]}): use --engine torch"
                 ) from error
         _pad_in_convolution(model, self._module)
-        hint = _HINTS[self._precision]
-        settings = {
-            "INFERENCE_PRECISION_HINT": hint,
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": 1,
-            "ENABLE_CPU_PINNING": False,  # decoding runs beside it, and so may other processes
-            "CPU_RUNTIME_CACHE_CAPACITY": _KEPT,
-        }
-        self.model = openvino.Core().compile_model(model, "CPU", settings)
-        if self.model.get_property("INFERENCE_PRECISION_HINT") != hint:
-            raise InputError(
-                f"--precision {self._precision}: OpenVINO does not offer it on this processor; "
-                "leave it out for fp32, or use --engine torch"
-            )
-        self._request = self.model.create_infer_request()
         self._module = None
+        return model
 
 
 def _pad_in_convolution(model: openvino.Model, module: torch.nn.Module) -> None:

@@ -7,8 +7,11 @@ each of them; `tf32`, `bf16` and `fp16` multiply shorter numbers, and are asked 
 
 import importlib.util
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import joblib
 
 from features.errors import InputError, UsageError
 
@@ -27,6 +30,12 @@ ALL_PRECISIONS = PRECISIONS["torch", True]
 # bytes a pixel in float32 (measured): with torch itself, just under 4 GB.
 BUDGET = 12.0
 LEAST_BUDGET = 1.0  # a tile with the widest halo still fits
+# Pictures that share their shape with no other of the block are computed so many at once where the
+# engine can, each in a lane, a part of the processor: making ready for a new shape is work for one
+# thread, and takes longer than a small picture itself. No more than a block has pictures.
+LANES = 8
+LANE_PIXELS = 750_000  # the most that a lane takes: half a batch
+IN_LANE: ContextVar[bool] = ContextVar("in_lane", default=False)
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,13 @@ class Runtime:
         return self
 
     @property
+    def lanes(self) -> int:
+        """How many pictures are computed at once where each has a shape of its own."""
+        if self.engine != "openvino":
+            return 1
+        return max(1, min(LANES, joblib.cpu_count(), self.pixels // LANE_PIXELS))
+
+    @property
     def device(self) -> str:
         """Torch's name of the device, for what no engine compiles, such as a text's network."""
         from features.torch_engine import device_of
@@ -104,7 +120,7 @@ class Runtime:
         if self.engine == "openvino":
             from features.openvino_engine import Compiled
 
-            return Compiled(module, self.precision, spatial)
+            return Compiled(module, self.precision, self.lanes if spatial else 0)
         from features.torch_engine import placed
 
         return placed(module, self)

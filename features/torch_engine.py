@@ -74,7 +74,9 @@ def computing(runtime: "Runtime") -> Iterator[None]:
     short = _SHORT.get(runtime.precision) if runtime.engine == "torch" else None
     kind = "cpu" if runtime.gpu is None else "cuda"
     cast = torch.autocast(kind, short) if short else contextlib.nullcontext()
-    with torch.inference_mode(), exact_float32(runtime.precision == "tf32"), cast:
+    on_gpu = runtime.gpu is not None
+    exact = exact_float32(runtime.precision == "tf32") if on_gpu else contextlib.nullcontext()
+    with torch.inference_mode(), exact, cast:
         yield
 
 

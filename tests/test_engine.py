@@ -16,7 +16,7 @@ from features.loading import Loaded
 from features.names import Request
 from features.plan import Block, Picture
 from features.reading import Room
-from features.runtime import Runtime
+from features.runtime import IN_LANE, Runtime
 
 SIZES = [(40, 30), (64, 48), (33, 50)]
 
@@ -89,6 +89,31 @@ def test_the_budget_cuts_batches(block, monkeypatch):
     list(embed([block], [loaded("whole", whole)]))
     assert max(shape[0] * shape[1] * shape[2] for shape in seen if shape[0] > 1) <= 2500
     assert sorted(shape[0] for shape in seen) == [1, 1, 1, 1, 1, 2]
+
+
+def test_shapes_of_their_own_go_in_lanes(block, monkeypatch):
+    """Two at once where the engine can; the rows are those of one after another."""
+    monkeypatch.setattr(Runtime, "lanes", 2)
+    both = threading.Barrier(2)
+    seen = []
+
+    def encode(batch):
+        lane = IN_LANE.get()
+        seen.append((len(batch), lane))
+        if lane and batch.pictures.shape[1] != 50:
+            both.wait(10)  # breaks unless two are computed at once
+        return batch.pictures.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
+
+    encoder = loaded("whole", encode)
+    done = list(embed([Block(block.pictures[:3]), block, Block(block.pictures[:1])], [encoder]))
+    assert seen[:3] == [(1, True)] * 3
+    assert sorted(seen[3:]) == [(1, False), (2, False), (2, False), (3, False)]
+    for one in done:
+        for name, embedding in embedded(one, "whole").items():
+            if name != "7.png":
+                number = int(name[0])
+                pixels = picture(number, *SIZES[number % 3])
+                np.testing.assert_allclose(embedding, pixels.mean((0, 1)), rtol=1e-6)
 
 
 def test_a_view_is_made_once(block):

@@ -1,5 +1,7 @@
 """OpenVINO computes what torch computes."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from conftest import picture
@@ -10,7 +12,7 @@ torch = pytest.importorskip("torch")
 from features import networks, openvino_engine  # noqa: E402 - only where torch is
 from features.errors import InputError  # noqa: E402
 from features.openvino_engine import Compiled  # noqa: E402
-from features.runtime import Runtime  # noqa: E402
+from features.runtime import IN_LANE, Runtime  # noqa: E402
 
 HINT = "INFERENCE_PRECISION_HINT"
 
@@ -44,7 +46,7 @@ SHAPES = [(1, 64, 48), (3, 64, 48), (2, 31, 97), (1, 128, 128)]
 def test_every_shape_is_torch_s(precision, tolerance):
     """Batches and sizes that were not there when it was converted; the same bits twice."""
     module = small()
-    compiled = Compiled(small(), precision, spatial=True)
+    compiled = Compiled(small(), precision, lanes=2)
     for shape in SHAPES:
         pictures = batch(*shape)
         with torch.inference_mode():
@@ -60,14 +62,14 @@ def test_every_shape_is_torch_s(precision, tolerance):
 def test_the_precision_is_what_was_asked_for():
     """Read back from OpenVINO: float32 is float32, which it is not by itself on every processor."""
     for precision, kind in (("fp32", openvino.Type.f32), ("bf16", openvino.Type.bf16)):
-        compiled = Compiled(small(), precision, spatial=True)
+        compiled = Compiled(small(), precision, lanes=2)
         try:
             compiled(batch(1, 32, 32))
         except InputError as error:
             assert precision == "bf16" and "does not offer it on this processor" in str(error)
             continue
-        assert compiled.model.get_property(HINT) == kind
-        assert compiled.model.get_property("NUM_STREAMS") == 1
+        assert compiled.models[1].get_property(HINT) == kind
+        assert compiled.models[1].get_property("NUM_STREAMS") == 1
 
 
 def test_a_precision_that_it_does_not_keep(monkeypatch):
@@ -80,7 +82,7 @@ def test_a_precision_that_it_does_not_keep(monkeypatch):
 
     monkeypatch.setattr(openvino.Core, "compile_model", without)
     with pytest.raises(InputError, match="--precision bf16: OpenVINO does not offer it"):
-        Compiled(small(), "bf16", spatial=True)(batch(1, 32, 32))
+        Compiled(small(), "bf16", lanes=2)(batch(1, 32, 32))
 
 
 def test_a_network_that_it_cannot_take():
@@ -91,12 +93,30 @@ def test_a_network_that_it_cannot_take():
             raise RuntimeError("no such operation")
 
     with pytest.raises(InputError, match=r"cannot take this network \(.*\): use --engine torch"):
-        Compiled(Odd(), "fp32", spatial=True)(batch(1, 32, 32))
+        Compiled(Odd(), "fp32", lanes=2)(batch(1, 32, 32))
+
+
+def in_lanes(compiled: Compiled, views: list[np.ndarray]) -> list[np.ndarray]:
+    """What it gives in two threads at once."""
+    with ThreadPoolExecutor(2, initializer=IN_LANE.set, initargs=(True,)) as threads:
+        return [one.numpy() for one in threads.map(compiled, views)]
+
+
+def test_lanes_compute_the_same():
+    """Two at once, of many shapes, beside one with the whole processor; the same bits twice."""
+    compiled = Compiled(small(), "fp32", lanes=2)
+    views = [batch(1, 40 + 3 * n, 30 + n) for n in range(20)]
+    alone = [compiled(view).numpy() for view in views]
+    found = in_lanes(compiled, views)
+    np.testing.assert_array_equal(in_lanes(compiled, views[::-1])[::-1], found)
+    assert np.abs(np.subtract(alone, found)).max() <= 1e-6 * np.abs(alone).max()
+    streams = {n: model.get_property("NUM_STREAMS") for n, model in compiled.models.items()}
+    assert streams == {1: 1, 2: 2}
 
 
 def test_results_are_not_overwritten():
     """What a batch gave stays when the next one comes."""
-    compiled = Compiled(small(), "fp32", spatial=True)
+    compiled = Compiled(small(), "fp32", lanes=2)
     first = compiled(batch(1, 32, 32))
     before = first.clone()
     compiled(255 - batch(1, 32, 32))
@@ -110,7 +130,7 @@ def test_several_inputs_and_outputs():
         def forward(self, view, scale):
             return view.float().mean((1, 2)) * scale, view.float().amax((1, 2))
 
-    compiled = Compiled(Two(), "fp32", spatial=True)
+    compiled = Compiled(Two(), "fp32", lanes=2)
     for n in (1, 4):
         pictures, scale = batch(n, 20, 10), torch.arange(1.0, n + 1)[:, None]
         mean, largest = compiled(pictures, scale)
@@ -140,7 +160,7 @@ def test_tensorflow_s_padding_is_the_convolution_s():
             return self.layers(view.permute(0, 3, 1, 2).float() / 255)
 
     module = Same().eval()
-    compiled = Compiled(Same(), "fp32", spatial=True)
+    compiled = Compiled(Same(), "fp32", lanes=2)
     compiled._module.load_state_dict(module.state_dict())
     for width, height in ((32, 32), (33, 47), (47, 32), (31, 31), (9, 64)):
         view = batch(2, width, height)
@@ -150,7 +170,7 @@ def test_tensorflow_s_padding_is_the_convolution_s():
         assert ours.shape == expected.shape
         assert np.abs(ours - expected).max() <= 1e-6 * np.abs(expected).max()
     kinds = [str(node.get_rt_info()["layerType"].astype(str))
-             for node in compiled.model.get_runtime_model().get_ops()]  # fmt: skip
+             for node in compiled.models[1].get_runtime_model().get_ops()]  # fmt: skip
     assert kinds.count("Pad") == 2  # the explicit one, and the one after it
 
 
@@ -178,8 +198,12 @@ def test_tiles_are_the_same():
 
 
 def test_the_network_is_let_go_of():
-    """Once compiled, the weights are not held twice."""
-    compiled = Compiled(small(), "fp32", spatial=True)
-    compiled(batch(1, 32, 32))
-    assert compiled._module is None
+    """Once compiled for all that may come, the weights are not held twice."""
+    for lanes in (0, 1, 2):
+        compiled = Compiled(small(), "fp32", lanes)
+        compiled(batch(1, 32, 32))
+        assert compiled._module is None
+        assert (compiled._converted is None) == (lanes < 2)
+    in_lanes(compiled, [batch(1, 32, 32)])
+    assert compiled._converted is None
     assert set(openvino_engine._HINTS) == {"fp32", "bf16"}
