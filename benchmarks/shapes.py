@@ -17,24 +17,26 @@ from ways import Child, Failed
 
 from features.workers import MALLOC
 
-SETS = ("content-lite", "reiqa-quality")
+# The smaller a picture is and the lighter a network, the more a new shape weighs.
+SETS = {"content-lite": ((320, 240), (512, 384), (1024, 768)), "reiqa-quality": ((320, 240),)}
 ENTRIES = (Entry("torch", "fp32"), Entry("openvino", "fp32"), Entry("openvino", "bf16"))
 N_PICTURES, N_SHAPES = 300, 200
-SIZE = (320, 240)
 FACTOR = 2.0  # between the longest and the shortest of either side, about the middle
 GOAL = 1.5
 
 
-def draw(n_pictures: int, n_shapes: int, seed: int = 0) -> list[tuple[int, int]]:
-    """Return sizes of that many shapes in random order, together of about as many pixels as `SIZE`.
+def draw(
+    n_pictures: int, n_shapes: int, size: tuple[int, int], seed: int = 0
+) -> list[tuple[int, int]]:
+    """Return sizes of that many shapes in random order, together of about as many pixels as `size`.
 
     Both sides are uniform on a logarithmic scale.
     """
     rng = np.random.default_rng(seed)
     found: dict[tuple[int, int], None] = {}
-    total = SIZE[0] * SIZE[1]
+    total = size[0] * size[1]
     while len(found) < n_shapes:
-        width, height = SIZE * FACTOR ** rng.uniform(-0.5, 0.5, 2)
+        width, height = size * FACTOR ** rng.uniform(-0.5, 0.5, 2)
         found[round(width), round(height)] = None
     some = list(found)
     sizes = some + [some[k] for k in rng.integers(0, n_shapes, n_pictures - n_shapes)]
@@ -54,23 +56,26 @@ def draw(n_pictures: int, n_shapes: int, seed: int = 0) -> list[tuple[int, int]]
 def compare(folder: Path, weights: Path, rounds: int, fast: bool) -> None:
     """Print the ratio of the times for each feature set and entry."""
     n_pictures, n_shapes = (N_PICTURES // 5, N_SHAPES // 5) if fast else (N_PICTURES, N_SHAPES)
-    many, said = jpegs(folder / "many", draw(n_pictures, n_shapes))
-    one, _ = jpegs(folder / "one", [SIZE] * n_pictures)
     other, _ = jpegs(folder / "other", [(200, 152)] * 8)
-    sizes = draw(n_pictures, n_shapes)
-    pixels = sum(w * h for w, h in sizes) / (n_pictures * SIZE[0] * SIZE[1])
-    print(
-        f"{n_pictures} pictures of {len(set(sizes))} shapes, {min(map(min, sizes))} to "
-        f"{max(map(max, sizes))} pixels a side, against {SIZE[0]}x{SIZE[1]}: {pixels:.4f} times "
-        f"its pixels ({said})"
-    )
-    for features in SETS:
-        for entry in ENTRIES:
-            try:
-                _print(features, entry, [_seconds(folder, features, weights, entry, paths, other)
-                       for _ in range(rounds) for paths in (many, one)], pixels)  # fmt: skip
-            except Failed as error:
-                print(f"  {features}, {entry}: not measured: {error}", flush=True)
+    for size in sorted({size for sizes in SETS.values() for size in sizes}):
+        width, height = size
+        sizes = draw(n_pictures, n_shapes, size)
+        many, said = jpegs(folder / f"many-{width}", sizes)
+        one, _ = jpegs(folder / f"one-{width}", [size] * n_pictures)
+        pixels = sum(w * h for w, h in sizes) / (n_pictures * width * height)
+        print(
+            f"{n_pictures} pictures of {len(set(sizes))} shapes, {min(map(min, sizes))} to "
+            f"{max(map(max, sizes))} pixels a side, against {width}x{height}: {pixels:.4f} times "
+            f"its pixels ({said})"
+        )
+        for features in (name for name, own in SETS.items() if size in own):
+            for entry in ENTRIES:
+                try:
+                    _print(features, entry,
+                           [_seconds(folder, features, weights, entry, paths, other)
+                            for _ in range(rounds) for paths in (many, one)], pixels)  # fmt: skip
+                except Failed as error:
+                    print(f"  {features}, {entry}: not measured: {error}", flush=True)
 
 
 def _seconds(
