@@ -21,7 +21,7 @@ from features.loading import Loaded, lacks_memory, load_encoder
 from features.names import parse
 from features.plan import Block, Picture
 from features.reading import File, Reader, Ready
-from features.runtime import IN_LANE, Runtime
+from features.runtime import IN_LANE, LANE_PIXELS, Runtime
 
 # Views of one shape share a batch up to this many pixels, on the CPU and on a GPU. On the CPU more
 # only leave its caches: EfficientNet-Lite0 takes 1.9 times as long for five pictures of 1024x768
@@ -128,14 +128,14 @@ class Worker:
         return Done(rows, dict(seconds), sum(file.pixels for file in files), len(files))
 
     def _take(self, block: Block, ready: Ready, waiting: dict, results: Results) -> None:
-        """Embed a picture where it would be alone in its batch anyway; else it waits for others."""
+        """Embed a picture that would be alone in its batch anyway; others wait, also for lanes."""
         later: set[View] = set()
         for index, encoder in enumerate(self.encoders):
             name = ready.picture.name
             if encoder.name in ready.failed:
                 results[encoder.name][name] = ready.failed[encoder.name]
             elif block.wants(encoder.name, name):
-                if _together(encoder, ready) == 1:
+                if _together(encoder, ready) == 1 and not _in_lane(encoder, ready):
                     results[encoder.name] |= _encoded(encoder, [ready])
                     continue
                 shapes = tuple(ready.made[view].shape for view in encoder.views)
@@ -146,7 +146,7 @@ class Worker:
     def _batches(self, waiting: dict[tuple, list[Ready]], results: Results) -> None:
         """Embed what waited: pictures whose views have one shape, in the order of the block.
 
-        What is alone in its shape goes in lanes, where that pays; which do, depends on the block
+        What is alone in its batch goes in lanes, where that pays; which do, depends on the block
         alone.
         """
         shared: dict[tuple, Batch] = {}  # encoders that take the same pictures share their views
@@ -157,7 +157,7 @@ class Worker:
             for start in range(0, len(members), size):
                 group = members[start : start + size]
                 batch = shared.setdefault(tuple(id(ready) for ready in group), _batch(group))
-                kind = lone if len(group) == 1 and encoder.runtime.lanes > 1 else together
+                kind = lone if len(group) == 1 and _in_lane(encoder, group[0]) else together
                 kind.append((encoder, group, batch))
         if len(lone) > self._lanes // 2:  # fewer would leave most of the processor idle
             found = self._threads.map(lambda one: _encoded(*one), lone)
@@ -198,11 +198,21 @@ def timed(seconds: collections.Counter, name: str) -> Iterator[None]:
 
 def _together(encoder: Loaded, ready: Ready) -> int:
     """Return how many pictures with such views fit into a batch."""
+    runtime = encoder.runtime
+    most = min(BATCH_PIXELS[runtime.gpu is not None], runtime.pixels)
+    return max(1, most // _pixels(encoder, ready))
+
+
+def _in_lane(encoder: Loaded, ready: Ready) -> bool:
+    """Tell whether a picture that is alone in its batch goes in a lane."""
+    return encoder.runtime.lanes > 1 and _pixels(encoder, ready) <= LANE_PIXELS
+
+
+def _pixels(encoder: Loaded, ready: Ready) -> int:
+    """Return the pixels of its largest view."""
     shapes = [ready.made[view].shape for view in encoder.views]
     # a view may be no picture, but numbers
-    pixels = max(shape[0] * shape[1] if len(shape) == 3 else 1 for shape in shapes)
-    runtime = encoder.runtime
-    return max(1, min(BATCH_PIXELS[runtime.gpu is not None], runtime.pixels) // pixels)
+    return max(shape[0] * shape[1] if len(shape) == 3 else 1 for shape in shapes)
 
 
 def _batch(group: Sequence[Ready]) -> Batch:
