@@ -30,9 +30,9 @@ ALL_PRECISIONS = PRECISIONS["torch", True]
 # bytes a pixel in float32 (measured): with torch itself, just under 4 GB.
 BUDGET = 12.0
 LEAST_BUDGET = 1.0  # a tile with the widest halo still fits
-# Pictures that would be alone in their batch are computed so many at once where the engine can, each
-# in a lane, a part of the processor: making ready for a new shape is work for one thread, and takes
-# longer than a small picture itself. No more than a block has pictures.
+# Pictures that would be alone in their batch are computed so many at once where the engine can,
+# each in a lane, a part of the processor: making ready for a new shape is work for one thread, and
+# takes longer than a small picture itself. No more than a block has pictures.
 LANES = 8
 LANE_PIXELS = 1_500_000  # the most that a lane takes; more goes through all of the processor
 IN_LANE: ContextVar[bool] = ContextVar("in_lane", default=False)
