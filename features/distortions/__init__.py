@@ -18,7 +18,16 @@ from functools import partial
 import numpy as np
 from PIL.Image import Resampling
 
-from features.distortions import blur, colour, compression, noise, patches, resizing
+from features.distortions import (
+    blur,
+    colour,
+    compression,
+    detail,
+    noise,
+    patches,
+    resizing,
+    tone,
+)
 from features.errors import unknown_name
 
 N_LEVELS = 5
@@ -45,6 +54,7 @@ _nearest = partial(resizing.down_and_up, resample=Resampling.NEAREST)
 _lanczos = partial(resizing.down_and_up, resample=Resampling.LANCZOS)
 
 _variances = (0.001, 0.002, 0.003, 0.005, 0.01)
+_colour_variances = (0.0001, 0.0005, 0.001, 0.002, 0.003)
 _saturations = (0.4, 0.2, 0.1, 0, -0.4)
 _speckle = (0.001, 0.005, 0.01, 0.02, 0.05)
 _shares = (0.001, 0.005, 0.01, 0.02, 0.03)
@@ -55,16 +65,26 @@ DISTORTIONS: dict[str, Distortion] = {
     for distortion in (
         Distortion("imblurgauss", 1, "Gaussian blur", blur.gaussian, (0.1, 0.5, 1, 2, 5)),
         Distortion("imblurlens", 2, "lens blur", blur.lens, (1, 2, 4, 6, 8)),
+        Distortion("imcolordiffuse", 3, "colour diffusion", colour.diffuse, (1, 3, 6, 8, 12)),
+        Distortion("imcolorshift", 4, "colour shift", colour.shift_green, (1, 3, 6, 8, 12)),
         Distortion("imcolorsaturate", 5, "HSV saturation", colour.saturate_hsv, _saturations),
+        Distortion("imsaturate", 6, "Lab saturation", colour.saturate_lab, (1, 2, 3, 6, 9)),
         Distortion("imcompressjpeg", 7, "JPEG", compression.jpeg, (70, 43, 36, 24, 7)),
         Distortion("imnoisegauss", 8, "white noise", noise.gaussian, _variances),
+        Distortion("imnoisecolormap", 9, "colour noise", noise.colour_map, _colour_variances),
         Distortion("imnoiseimpulse", 10, "impulse noise", noise.impulse, _shares),
         Distortion("imnoisemultiplicative", 11, "speckle", noise.multiplicative, _speckle),
+        Distortion("imdenoise", 12, "smoothed noise", noise.denoised, _variances),
+        Distortion("imbrighten", 13, "brightening", tone.brighten, (0.1, 0.2, 0.4, 0.7, 1.1)),
+        Distortion("imdarken", 14, "darkening", tone.darken, (0.05, 0.1, 0.2, 0.4, 0.8)),
         Distortion("immeanshift", 15, "mean shift", colour.shift_mean, _shifts),
         Distortion("imresizedist", 16, "bicubic resizing", _bicubic, (2, 3, 4, 8, 16)),
+        Distortion("imsharpenHi", 17, "oversharpening", detail.sharpen, (1, 2, 3, 6, 12)),
+        Distortion("imcontrastc", 18, "contrast", tone.contrast, (0.3, 0.15, 0, -0.4, -0.6)),
         Distortion("imcolorblock", 19, "colour blocks", patches.colour_blocks, (2, 4, 6, 8, 10)),
         Distortion("impixelate", 20, "pixelation", resizing.pixelate, (0.01, 0.05, 0.1, 0.2, 0.5)),
         Distortion("imnoneccentricity", 21, "moved patches", patches.move, (20, 40, 60, 80, 100)),
+        Distortion("imjitter", 22, "jitter", detail.jitter, (0.05, 0.1, 0.2, 0.5, 1)),
         Distortion("imresizedist_bilinear", 23, "bilinear resizing", _bilinear, (2, 3, 4, 8, 16)),
         Distortion("imresizedist_nearest", 24, "nearest resizing", _nearest, (2, 3, 4, 5, 6)),
         Distortion("imresizedist_lanczos", 25, "Lanczos resizing", _lanczos, (2, 3, 4, 8, 16)),
