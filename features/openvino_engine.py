@@ -19,8 +19,9 @@ from features.runtime import IN_LANE
 
 # Unasked, OpenVINO computes in bfloat16 where the processor has it.
 _HINTS = {"fp32": openvino.Type.f32, "bf16": openvino.Type.bf16}
-# How many layers, each for one shape, OpenVINO keeps ready. With its own limit, ten times as high,
-# every new shape takes some 8 MB for good, gigabytes in all; this one costs no time.
+# How many layers, each for one shape, OpenVINO keeps ready where heights and widths vary. With its
+# own limit, ten times as high, every new shape takes some 8 MB for good, gigabytes in all; this one
+# costs no time. Where only batches vary, the own limit holds: Swin-T has 300 layers for each.
 _KEPT = 500
 # Sides, in pixels, of what a convolutional network is traced on: any size gives the same graph.
 _EXAMPLE = 128
@@ -72,8 +73,9 @@ class Compiled:
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": lanes,
             "ENABLE_CPU_PINNING": False,  # decoding runs beside it, and so may other processes
-            "CPU_RUNTIME_CACHE_CAPACITY": _KEPT,
         }
+        if self._lanes:
+            settings["CPU_RUNTIME_CACHE_CAPACITY"] = _KEPT
         model = openvino.Core().compile_model(self._converted, "CPU", settings)
         if model.get_property("INFERENCE_PRECISION_HINT") != hint:
             raise InputError(
@@ -91,8 +93,10 @@ class Compiled:
         shapes = [[-1, *array.shape[1:]] for array in arrays]
         if self._lanes:
             shapes[0][1:3] = -1, -1
-        first = arrays[0][:, :_EXAMPLE, :_EXAMPLE] if self._lanes else arrays[0]
-        example = tuple(torch.from_numpy(array.copy()) for array in (first, *arrays[1:]))
+        # one item: what a trace finds to be constant, such as Swin's masks, it keeps for each
+        first, *others = (array[:1] for array in arrays)
+        first = first[:, :_EXAMPLE, :_EXAMPLE] if self._lanes else first
+        example = tuple(torch.from_numpy(array.copy()) for array in (first, *others))
         with _quiet(), torch.inference_mode(False), torch.no_grad():
             self._module.requires_grad_(False)  # such as may become constants
             kinds = [
