@@ -1,6 +1,7 @@
 """What the tests share: small pictures, a home of their own, and ../shared where it exists."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from features.files import read_json
 from features.plan import Picture
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A job that a shell puts into the background ignores Ctrl-C, and so would all that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
