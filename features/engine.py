@@ -86,8 +86,8 @@ class Worker:
         self.encoders = encoders
         self._reader = Reader(encoders, max_megapixels)
         self._ahead: tuple[Block, list[Future[File]]] | None = None
-        self._lanes = max((encoder.runtime.lanes for encoder in encoders), default=1)
-        self._threads = ThreadPoolExecutor(self._lanes, "lane", IN_LANE.set, (True,))
+        lanes = max((encoder.runtime.lanes for encoder in encoders), default=1)
+        self._threads = ThreadPoolExecutor(lanes, "lane", IN_LANE.set, (True,))
 
     def embed(self, block: Block, ahead: Block | None = None) -> Done:
         """Embed a block.
@@ -146,8 +146,8 @@ class Worker:
     def _batches(self, waiting: dict[tuple, list[Ready]], results: Results) -> None:
         """Embed what waited: pictures whose views have one shape, in the order of the block.
 
-        What is alone in its batch goes in lanes, where that pays; which do, depends on the block
-        alone.
+        What is alone in its batch goes in lanes, where an encoder has enough of it to fill them. No
+        other encoder has a say in that, for a resume may be without it.
         """
         shared: dict[tuple, Batch] = {}  # encoders that take the same pictures share their views
         together, lone = [], []
@@ -159,12 +159,15 @@ class Worker:
                 batch = shared.setdefault(tuple(id(ready) for ready in group), _batch(group))
                 kind = lone if len(group) == 1 and _in_lane(encoder, group[0]) else together
                 kind.append((encoder, group, batch))
-        if len(lone) > self._lanes // 2:  # fewer would leave most of the processor idle
-            found = self._threads.map(lambda one: _encoded(*one), lone)
-            for (encoder, *_), result in zip(lone, found, strict=True):
-                results[encoder.name] |= result
-            lone = []
-        for encoder, group, batch in together + lone:
+        counts = collections.Counter(encoder.name for encoder, *_ in lone)
+        side_by_side = []
+        for one in lone:  # few would leave most of the processor idle
+            enough = counts[one[0].name] > one[0].runtime.lanes // 2
+            (side_by_side if enough else together).append(one)
+        found = self._threads.map(lambda one: _encoded(*one), side_by_side)
+        for (encoder, *_), result in zip(side_by_side, found, strict=True):
+            results[encoder.name] |= result
+        for encoder, group, batch in together:
             results[encoder.name] |= _encoded(encoder, group, batch)
 
 

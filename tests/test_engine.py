@@ -116,6 +116,20 @@ def test_shapes_of_their_own_go_in_lanes(block, monkeypatch):
                 np.testing.assert_allclose(embedding, pixels.mean((0, 1)), rtol=1e-6)
 
 
+def test_lanes_do_not_depend_on_other_encoders(block, monkeypatch):
+    """Each has one picture left: whether both are asked for or one, it goes the same way."""
+    monkeypatch.setattr(Runtime, "lanes", 2)
+    for names in (("a", "b"), ("a",)):
+        seen = []
+
+        def encode(batch, seen=seen):
+            seen.append(IN_LANE.get())
+            return batch.pictures.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
+
+        list(embed([Block(block.pictures[:1])], [loaded(name, encode) for name in names]))
+        assert seen == [False] * len(names)
+
+
 def test_a_view_is_made_once(block):
     """Encoders that want the same share it, and only what they want is kept."""
     calls = []
