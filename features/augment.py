@@ -15,7 +15,7 @@ from features.errors import UsageError
 from features.files import digest
 
 LEVELS = (0, 1, 2, 3)
-VERSION = 1  # raised when a draw or a distortion gives other pixels
+VERSION = 2  # raised when a draw or a distortion gives other pixels
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from pipeline.fit import run_fit
 from pipeline.settings import How, settings_of
 from pipeline.training import _inner_rows, training_parts
 
+pytest.importorskip("torch", reason="one type of distortion is warped by torch")
+
 
 def test_more_versions_only_add():
     """The first two of five are the two; no type comes twice; levels 0 to 3."""
