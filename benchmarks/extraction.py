@@ -58,7 +58,7 @@ class Set:
 SETS = {
     "reiqa": Set((1024, 768), 24, {OPENVINO: Goal(2, 0.8), OPENVINO_BF16: Goal(4, 0.8)}),
     "content-lite": Set((1024, 768), 96, {OPENVINO: Goal(3)}),
-    "uiqa": Set((3840, 2160), 24, {OPENVINO: Goal(1)}, random=(768, 1536)),
+    "uiqa": Set((3840, 2160), 24, {TORCH: Goal(1)}, random=(768, 1536)),
 }
 
 

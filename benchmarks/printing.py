@@ -95,13 +95,18 @@ def print_verdict(what: str, least: float, reached: Sequence[float] | None) -> N
 def versions(child: Child) -> str:
     """Return date, processor and versions; `child` says how torch sees the machine."""
     facts = child.ask("seen")
+    return processor_and_versions(f"torch takes {facts['threads']} threads", *facts["gpus"])
+
+
+def processor_and_versions(*more: str) -> str:
+    """Return date, processor, what else is known of the machine, and versions."""
     name = platform.processor() or platform.machine()
     known = Path("/proc/cpuinfo")
     if known.exists():
         lines = known.read_text().splitlines()
         name = next((s.split(":", 1)[1].strip() for s in lines if s.startswith("model name")), name)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    machine = [f"{name}, {cores} cores", f"torch takes {facts['threads']} threads", *facts["gpus"]]
+    machine = [f"{name}, {cores} cores", *more]
     return (
         f"{date.today()}  {', '.join(machine)}\n{', '.join(_version(each) for each in LIBRARIES)}"
     )

@@ -157,7 +157,7 @@ def _settings(request: Request, weights: Path, way: Way, variant: str, cached: P
     """Return the settings with the engine that the cache goes on with, or else the best one."""
     ways = [
         settings_of(request, weights, way.runtime(engine), variant, way.stored)
-        for engine in way.engines()
+        for engine in way.engines(request.encoder.engine)
     ]
     found = ways[0]
     if cached:

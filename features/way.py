@@ -33,7 +33,16 @@ class Way:
         gpu = gpu if gpu is not None else next(iter(self.gpus), None)
         return Runtime(engine, gpu, self.precision, self.budget)
 
-    def engines(self) -> tuple[str, ...]:
-        """Return the engines that may be taken, the best first."""
-        on_gpu = bool(self.gpus)
-        return engines(on_gpu) if self.engine == "auto" else (self.engine,)
+    def engines(self, liked: str = "") -> tuple[str, ...]:
+        """Return the engines that may be taken, the best first.
+
+        Parameters
+        ----------
+        liked : see `features.encoders.base.Encoder`
+        """
+        if self.engine != "auto":
+            return (self.engine,)
+        found = engines(bool(self.gpus))
+        if self.precision != "fp32" or liked not in found:
+            return found
+        return (liked, *(engine for engine in found if engine != liked))

@@ -63,6 +63,10 @@ def test_auto(openvino):
     assert engines(on_gpu=True) == ("torch",)
     assert Way("auto").engines()[0] == ("openvino" if openvino else "torch")
     assert Way("auto", gpus=("0",)).engines() == ("torch",)
+    # an encoder may like another better, in the precision in which that was measured
+    assert Way("auto").engines("torch")[0] == "torch"
+    assert Way("auto", precision="bf16").engines("torch") == Way("auto").engines()
+    assert Way("openvino").engines("torch") == ("openvino",)
     assert Way("torch").engines() == ("torch",)
 
 

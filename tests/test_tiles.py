@@ -198,12 +198,10 @@ def test_moments_of_parts():
 
 def resnet50():
     """Re-IQA's network, and how it is cut."""
-    from torchvision.models import resnet50
+    from features.encoders.trunks import trunk
 
-    from features.encoders.reiqa import _stages
-
-    network = resnet50(weights=None)
-    return network, _stages(network, torch.nn.Identity())
+    made = trunk("resnet50")
+    return made.module, made.stages
 
 
 def lite0():

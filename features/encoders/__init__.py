@@ -9,6 +9,7 @@ from features.encoders.imagereward import IMAGEREWARD
 from features.encoders.ipiqa import IPIQA
 from features.encoders.nss import NSS
 from features.encoders.open_clip import open_clip_encoder
+from features.encoders.pretrained import pretrained_encoder
 from features.encoders.promptiqa import PROMPTIQA
 from features.encoders.reiqa import REIQA_CONTENT, REIQA_QUALITY
 from features.encoders.timm_models import timm_encoder
@@ -36,4 +37,5 @@ GROUPS: dict[str, tuple[str, ...]] = {"reiqa": ("reiqa-quality", "reiqa-content"
 FAMILIES: dict[str, Callable[[str], Encoder]] = {
     "timm": timm_encoder,
     "clip": open_clip_encoder,
+    "pretrained": pretrained_encoder,
 }

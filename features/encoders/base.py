@@ -122,6 +122,7 @@ class Encoder:
         (n, height, width, 3) pictures as (n,)
     seen : databases and collections that its weights were trained on
     network : whether there is a network; without one, engine and precision are none of its business
+    engine : what `auto` takes on the CPU in fp32, where that is not OpenVINO
     """
 
     name: str
@@ -140,6 +141,7 @@ class Encoder:
     seen: tuple[str, ...] = ()
     max_pixels: int | None = None
     network: bool = True
+    engine: str = ""
 
     def files(self, options: Mapping[str, str]) -> tuple[WeightFile, ...]:
         """Return the weight files that these options need."""

@@ -6,10 +6,12 @@ With `pool=levels`, the mean and the standard deviation over space of each of th
 before it, at each size; the stem is no stage.
 """
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
 from features.encoders.base import FLAG, SCALES, Encode, Encoder, Option, parse_scales
+from features.encoders.trunks import NORMALISATION, RESNET50, resnet_stages
 from features.errors import InputError, UsageError
 from features.runtime import Runtime
 from features.tiles import TILED
@@ -19,9 +21,6 @@ from features.weights import WeightFile, fill, load_state
 _PAGE = "https://github.com/avinabsaha/ReIQA"
 # The official README names the first folder, its code the second.
 _FOLDERS = ("", "re-iqa_ckpts", "reiqa_ckpts")
-_PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-_STAGES = (256, 512, 1024, 2048)
 
 
 def _dims(options: Mapping[str, str]) -> int:
@@ -31,7 +30,7 @@ def _dims(options: Mapping[str, str]) -> int:
             "reiqa[head,pool=levels]: the head takes the final vector alone; leave out head or "
             "pool=levels"
         )
-    width = 128 if head else _STAGES[-1] + (2 * sum(_STAGES) if levels else 0)
+    width = 128 if head else RESNET50.final + (2 * sum(RESNET50.widths) if levels else 0)
     return width * len(parse_scales(options["scales"]))
 
 
@@ -57,7 +56,13 @@ def _build(normalisation: Mapping[str, tuple[float, ...]]):
             parts += [head, networks.UnitLength()]
         encoder, *head = parts
         return networks.at_scales(
-            _stages(encoder, torch.nn.Sequential(*head)),
+            networks.Network(
+                functools.partial(resnet_stages, encoder),
+                (*RESNET50.strides, RESNET50.strides[-1]),
+                radius=RESNET50.radius,
+                head=torch.nn.Sequential(*head),
+                module=encoder,
+            ),
             parse_scales(options["scales"]),
             runtime=runtime,
             levels=options["pool"] == "levels",
@@ -65,20 +70,6 @@ def _build(normalisation: Mapping[str, tuple[float, ...]]):
         )
 
     return build
-
-
-def _stages(encoder, head):
-    from features import networks
-
-    def stages(batch):
-        maps = encoder.maxpool(encoder.relu(encoder.bn1(encoder.conv1(batch))))
-        for layer in (encoder.layer1, encoder.layer2, encoder.layer3, encoder.layer4):
-            maps = layer(maps)
-            yield maps
-        yield maps  # the final vector is their mean
-
-    # torchvision's receptive field is 427 pixels wide: it strides in the 3x3 of each block.
-    return networks.Network(stages, (4, 8, 16, 32, 32), radius=213, head=head, module=encoder)
 
 
 def _split(checkpoint: Mapping, path: Path) -> tuple[dict, dict]:
@@ -131,7 +122,7 @@ def _record(branch: str, filename: str, normalisation: Mapping, seen: tuple[str,
 REIQA_QUALITY = _record(
     "quality",
     "quality_aware_r50.pth",
-    _PLAIN,
+    NORMALISATION["quality"],
     ("KADIS-700k", "AVA", "COCO", "CERTH-Blur", "VOC2012"),
 )
-REIQA_CONTENT = _record("content", "content_aware_r50.pth", _IMAGENET, ("ImageNet",))
+REIQA_CONTENT = _record("content", "content_aware_r50.pth", NORMALISATION["content"], ("ImageNet",))

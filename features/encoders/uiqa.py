@@ -119,6 +119,9 @@ UIQA = Encoder(
     },
     n_dims=_dims,
     build=_build,
+    # windowed attention: OpenVINO takes half as long again, a quarter of a minute more to start,
+    # and five times the memory
+    engine="torch",
     min_side=lambda options: 1,
     weights=(
         WeightFile(
