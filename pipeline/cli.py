@@ -119,7 +119,7 @@ def add_way(options: argparse.ArgumentParser) -> None:
     add(
         "--gpu",
         metavar="N[,N...]",
-        type=_devices,
+        type=devices,
         default=(),
         help="CUDA devices, such as 0 or 0,1,2,3: a worker each (default: the CPU)",
     )
@@ -159,7 +159,7 @@ def take_way(chosen: dict, **more: object) -> Way:
     return Way(**{names.get(n, n): chosen.pop(n) for n in taken}, **more, isolated=ISOLATED)
 
 
-def _devices(text: str) -> tuple[str, ...]:
+def devices(text: str) -> tuple[str, ...]:
     """Read `0,1,2`, for argparse."""
     devices = tuple(part.strip() for part in text.split(","))
     if not all(device.isdecimal() for device in devices) or len(set(devices)) < len(devices):
