@@ -21,6 +21,7 @@ from features.tiles import spans, tiles
 torch = pytest.importorskip("torch")
 
 from features import networks  # noqa: E402 - only where torch is
+from features.encoders.trunks import trunk  # noqa: E402
 
 STRIDES = (2, 4, 8, 16, 32)
 SIDES = (1, 31, 32, 33, 63, 64, 65, 500, 511, 1000, 1023, 1777)
@@ -196,12 +197,16 @@ def test_moments_of_parts():
 # --- the networks
 
 
+def resnet18():
+    """quality-lite's network, and how it is cut."""
+    made = trunk("resnet18")
+    return made.module, made.network()
+
+
 def resnet50():
     """Re-IQA's network, and how it is cut."""
-    from features.encoders.trunks import trunk
-
     made = trunk("resnet50")
-    return made.module, made.stages
+    return made.module, made.network()
 
 
 def lite0():
@@ -213,9 +218,9 @@ def lite0():
     return network, _stages(network)
 
 
-@pytest.fixture(params=[resnet50, lite0], ids=["resnet50", "lite0"])
+@pytest.fixture(params=[resnet18, resnet50, lite0], ids=lambda make: make.__name__)
 def averaging(request):
-    """Both networks with weights that average: each number then rises with each that it sees."""
+    """Networks with weights that average: each number then rises with each that it sees."""
     network, cut = request.param()
     network.double().eval()
     with torch.no_grad():

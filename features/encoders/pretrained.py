@@ -91,14 +91,8 @@ def _build(
     path = files["network"]
     network = trunk(arch)
     fill(network.module, load_state(path), path)  # copies float16 into float32, too
-    known = network.shape
     return networks.at_scales(
-        networks.Network(
-            network.stages,
-            (*known.strides, known.strides[-1]),
-            radius=known.radius,
-            module=network.module,
-        ),
+        network.network(),
         parse_scales(options["scales"]),
         runtime=runtime,
         levels=options["pool"] == "levels",

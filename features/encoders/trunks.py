@@ -15,6 +15,8 @@ from features.errors import InputError, UsageError
 if TYPE_CHECKING:
     import torch
 
+    from features.networks import Network
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -42,6 +44,13 @@ class Trunk:
     stages: Callable[["torch.Tensor"], Iterable["torch.Tensor"]]
     shape: Shape
 
+    def network(self) -> "Network":
+        """Return it as what an encoder's pictures go through."""
+        from features.networks import Network
+
+        strides = (*self.shape.strides, self.shape.strides[-1])
+        return Network(self.stages, strides, radius=self.shape.radius, module=self.module)
+
 
 # Pixels of the quality-aware encoder are taken as they are: their brightness is part of quality.
 NORMALISATION = {
@@ -51,7 +60,7 @@ NORMALISATION = {
 # torchvision strides in the 3x3 of each block; the radius is half of the receptive field.
 RESNET50 = Shape((256, 512, 1024, 2048), (4, 8, 16, 32), 2048, radius=213)
 RESNETS = {
-    "resnet18": Shape((64, 128, 256, 512), (4, 8, 16, 32), 512, radius=218),
+    "resnet18": Shape((64, 128, 256, 512), (4, 8, 16, 32), 512, radius=217),
     "resnet50": RESNET50,
 }
 
