@@ -67,14 +67,23 @@ def read_json(path: Path, *required: str) -> dict:
         When the file is missing, is no JSON, or lacks a key that it must have.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"expected the file {path}, which is not there") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except OSError as error:
         raise InputError(f"{path} was damaged or changed, it is no JSON: {error}") from error
+    return parse_json(data, str(path), *required)
+
+
+def parse_json(data: bytes, what: str, *required: str) -> dict:
+    """Read JSON that we wrote; errors as of `read_json`, about `what`."""
+    try:
+        value = json.loads(data)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{what} was damaged or changed, it is no JSON: {error}") from error
     missing = [key for key in required if not isinstance(value, dict) or key not in value]
     if missing:
-        raise InputError(f"{path} was damaged or changed, it lacks {', '.join(missing)}")
+        raise InputError(f"{what} was damaged or changed, it lacks {', '.join(missing)}")
     return value
 
 

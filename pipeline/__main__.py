@@ -7,6 +7,8 @@ COMMANDS = {
     "compare": "paired difference of two runs, with its interval",
     "evaluate": "judge a head of one database on another",
     "score": "score pictures with a run's head",
+    "head": "share a run's head: pack it with its card, check one",
+    "pretrain": "contrastive pretraining of an encoder on pictures of your own",
     "distort": "the bank of distortions, applied to a picture",
     "weights": "which encoder needs which weight file; list, verify, import, fetch",
     "cache": "what is cached, under which settings; list, verify, pack, prune",

@@ -17,9 +17,10 @@ from features.weights import seen_by
 from pipeline.data import Data
 from pipeline.databases import aliases
 from pipeline.databases.overlaps import shared_content
+from pipeline.heads import read_head
 from pipeline.plots import scatter
 from pipeline.results import FEW_GROUPS, aligned
-from pipeline.runs import provenance, read_head
+from pipeline.runs import provenance
 from pipeline.summary import plain
 from regressors.heads import HEADS, distance
 from regressors.intervals import group_draws, interval, weighted_srcc
@@ -62,7 +63,7 @@ def cross(
             f" (key {train.keys[differing[0]]}) and {test.database.name} (key "
             f"{test.keys.get(differing[0])}): extract both alike, or choose with --key"
         )
-    arrays, facts = read_head(run)
+    _, arrays, facts, _ = read_head(run)
     parts = [test.X[start : start + _ROWS] for start in range(0, len(test.X), _ROWS)]
     predictions = np.concatenate([HEADS[facts["kind"]](arrays, part) for part in parts])
     far = np.concatenate([distance(arrays, part) for part in parts]) > facts["distance_max"]

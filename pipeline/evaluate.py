@@ -19,8 +19,8 @@ from pipeline.databases import cache_name
 from pipeline.fitting import fit_run, n_trials
 from pipeline.settings import How, Where
 from pipeline.tables import read_cached_table
-from regressors import REGRESSORS
 from regressors.objectives import OBJECTIVES
+from regressors.table import REGRESSORS
 
 EXAMPLES = """\
   python -m pipeline.evaluate --train koniq --test clive --features reiqa

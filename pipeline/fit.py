@@ -23,9 +23,9 @@ from pipeline.results import result_table
 from pipeline.settings import How, Where
 from pipeline.splits import N_FOLDS
 from pipeline.tables import cached_databases, read_cached_table
-from regressors import REGRESSORS
 from regressors.errors import DataError
 from regressors.objectives import OBJECTIVES
+from regressors.table import REGRESSORS
 
 EXAMPLES = """\
   python -m pipeline.fit                                        everything that is cached

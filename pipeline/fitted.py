@@ -13,20 +13,20 @@ from features.driver import run as drive
 from features.engine import Done
 from features.errors import InputError, UsageError
 from features.extract import check_prompts
-from features.files import file_sha256
 from features.names import Request, parse
 from features.plan import Block, Picture
 from features.runtime import ALL_PRECISIONS, BUDGET, ENGINES, PRECISIONS, Runtime
 from features.way import Way
 from features.work import pool
 from pipeline import cli
-from pipeline.runs import HEAD_ARRAYS, HEAD_FACTS, provenance, read_head
+from pipeline.heads import Head
+from pipeline.runs import provenance
 from pipeline.scoring import Scorer
 from regressors.heads import HEADS, distance
 
 
 def fitted_scorer(
-    run: Path,
+    head: Head,
     pictures: Sequence[Picture],
     weights: Path,
     way: Way = Way("auto", precision=""),
@@ -36,7 +36,7 @@ def fitted_scorer(
 
     Parameters
     ----------
-    run : a finished run's folder
+    head : of a finished run, or a shared one
     pictures : what is to be scored
     way : "auto" is the engine whose numbers the head was fitted on, where it is there; no precision
         is that of those numbers
@@ -44,11 +44,11 @@ def fitted_scorer(
     Raises
     ------
     InputError
-        When the head is damaged, or the encoders here are not those that it was fitted on.
+        When the encoders here are not those that the head was fitted on.
     UsageError
         When engine, device and precision do not go together, or no picture has a needed prompt.
     """
-    arrays, facts = read_head(run)
+    run, arrays, facts, sha256s = head
     if facts["kind"] not in HEADS:
         raise InputError(f"{run}: a head of the kind {facts['kind']!r} needs a newer version")
     requests = parse(facts["features"])
@@ -65,7 +65,7 @@ def fitted_scorer(
             yield float(score), float(score - error), float(score + error), bool(outside)
 
     settings = {
-        "head": {name: file_sha256(run / name) for name in (HEAD_ARRAYS, HEAD_FACTS)},
+        "head": sha256s,
         "encoders": facts["encoders"],
         **settings_of_scores(runtimes, max_megapixels),
     }

@@ -14,17 +14,18 @@ from features.files import locked, read_json, write_atomic, write_json
 from pipeline import splits
 from pipeline.breakdown import by_distortion, within_groups
 from pipeline.data import Data
+from pipeline.heads import write_head
 from pipeline.plots import scatter
 from pipeline.protocols import PROTOCOLS
-from pipeline.runs import point_latest, run_folder, write_head
+from pipeline.runs import point_latest, run_folder
 from pipeline.settings import How, Where, settings_of
 from pipeline.sizes import row_folds, size_baseline
 from pipeline.studies import Journals, Shared, Studies
 from pipeline.summary import fold_record, summary
 from pipeline.training import scores, training_parts
 from pipeline.workers import Job, Judged, n_processes, work_off
-from regressors import REGRESSORS
 from regressors.nested import Plan, Together, tuners
+from regressors.table import REGRESSORS
 
 # All folds together choose in one study of this name.
 TOGETHER = "together"
@@ -218,8 +219,17 @@ def _predictions(data: Data, rows: dict, judged: dict[str, Judged]) -> Iterator[
                 data.target: data.y[test],
                 "prediction": judged[name].predictions,
                 "group": data.group[test],
+                **_interval(judged[name]),
             }
         )
+
+
+def _interval(judged: Judged) -> dict[str, np.ndarray]:
+    """Return within which nine of ten scores lie; nothing where no inner folds tell."""
+    error = judged.numbers.get("error90")
+    if error is None:
+        return {}
+    return {"low": judged.predictions - error, "high": judged.predictions + error}
 
 
 def _head_facts(data: Data, settings: dict, final: Judged, result: dict) -> dict:

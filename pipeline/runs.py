@@ -6,23 +6,15 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from features.errors import InputError
-from features.files import digest, read_json, sha256, write_atomic, write_json
+from features.files import digest, read_json
 from features.names import slug
 from features.places import place
 from features.provenance import versions
 
 _LIBRARIES = ("meanopinion", "numpy", "scipy", "scikit-learn", "optuna", "pandas")
-HEAD_ARRAYS, HEAD_FACTS = "head.safetensors", "head.json"
-_HEAD_KEYS = (
-    *("kind", "db", "target", "range", "features", "encoders", "note", "median_srcc"),
-    *("error90", "distance_max", "arrays_sha256"),
-)
 
 
 def run_folder(runs: Path, settings: dict) -> Path:
@@ -93,37 +85,6 @@ def load_run(run: str | os.PathLike, runs: str | os.PathLike | None = None) -> R
         folder / "predictions.csv", dtype={"name": str, "group": str}, keep_default_na=False
     )
     return Run(folder, read_json(folder / "result.json", "median", "folds"), predictions)
-
-
-def write_head(folder: Path, arrays: dict[str, np.ndarray], facts: dict) -> None:
-    """Write a head: arrays as safetensors, the rest as JSON with the arrays' checksum."""
-    data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-    write_atomic(folder / HEAD_ARRAYS, data)
-    write_json(folder / HEAD_FACTS, facts | {"arrays_sha256": sha256(data)})
-
-
-def read_head_facts(folder: Path) -> dict:
-    """Read head.json."""
-    return read_json(folder / HEAD_FACTS, *_HEAD_KEYS)
-
-
-def read_head(folder: Path) -> tuple[dict[str, np.ndarray], dict]:
-    """Read a head; nothing in it is executed.
-
-    Raises
-    ------
-    InputError
-        When a file is missing, damaged, or does not belong to the other.
-    """
-    facts = read_head_facts(folder)
-    try:
-        data = (folder / HEAD_ARRAYS).read_bytes()
-        arrays = load(data)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"the head {folder / HEAD_ARRAYS} cannot be read: {error}") from error
-    if sha256(data) != facts["arrays_sha256"]:
-        raise InputError(f"the head {folder / HEAD_ARRAYS} is not the one that head.json describes")
-    return arrays, facts
 
 
 def provenance() -> dict[str, str]:

@@ -26,11 +26,11 @@ from features.plan import Block, Picture, blocks
 from features.progress import progress
 from features.work import SECONDS
 from pipeline import cli
-from pipeline.fewshot import few_shot_scorer
 from pipeline.fitted import fitted_scorer
+from pipeline.heads import Head, read_head
 from pipeline.outputs import COLUMNS, FORMATS, check_names, check_output, csv_text, values_of
 from pipeline.partial import partial
-from pipeline.runs import find_run, read_head_facts
+from pipeline.runs import find_run
 from pipeline.scoring import Score, Scored, Scorer, collect
 
 EXAMPLES = """\
@@ -40,6 +40,7 @@ EXAMPLES = """\
   python -m pipeline.score --run koniq/reiqa 'shards-{000..099}.tar' --gpu 0,1 -o scores.parquet
   python -m pipeline.score --run koniq/reiqa photos/ --cluster ray://head:10001 -o scores.parquet
   python -m pipeline.score --run ai/clip --prompt 'a red fox in snow' fox.png
+  python -m pipeline.score --head head.zip holiday/
   python -m pipeline.score --pairs pairs.csv --features content-lite holiday/
 """
 NAMED = 20  # failures that are named on stderr, where the file has them all
@@ -50,10 +51,11 @@ def main(argv: list[str] | None = None) -> int:
     options = cli.parser(__doc__, EXAMPLES)
     add = options.add_argument
     add("--run", help="a run's folder, or a folder above it that holds one run")
+    add("--head", metavar="HEAD.zip", help="instead of --run: a head that somebody shared")
     add(
         "--pairs",
         metavar="PAIRS.csv",
-        help="instead of --run: a CSV with columns image and score, 3 or more pictures",
+        help="instead: a CSV with columns image and score, 3 or more pictures",
     )
     add("--features", help="feature set, with --pairs (default content-lite)")
     add(
@@ -195,31 +197,37 @@ class _Work:
 
 def _scorer(chosen: argparse.Namespace) -> tuple[list[Picture], Scorer]:
     """Return the pictures, and what scores them."""
-    if bool(chosen.run) == bool(chosen.pairs):
-        raise UsageError("give either --run RUN, or --pairs PAIRS.csv with --features NAME")
-    if chosen.run and chosen.features:
-        raise UsageError("--features goes with --pairs: a run knows its own")
+    if sum(map(bool, (chosen.run, chosen.head, chosen.pairs))) != 1:
+        raise UsageError(
+            "give --run RUN, or --head HEAD.zip, or --pairs PAIRS.csv with --features NAME"
+        )
+    if chosen.features and not chosen.pairs:
+        raise UsageError("--features goes with --pairs: a head knows its own")
     how = place("weights", chosen.weights), chosen.way, chosen.max_megapixels
     if chosen.pairs:
+        from pipeline.fewshot import few_shot_scorer  # scikit-learn, which a head spares
+
         pictures = collect(chosen.pictures, chosen.prompt)
         pairs, features = expand(chosen.pairs), canonical(chosen.features or "content-lite")
         cli.say(f"few-shot on {features}: scores are on the scale of {pairs}")
         return pictures, few_shot_scorer(pairs, features, pictures, *how, chosen.prompt)
-    run = find_run(Path(chosen.run), place("runs", chosen.runs))
-    _announce(run)
+    run = chosen.run and find_run(Path(chosen.run), place("runs", chosen.runs))
+    head = read_head(run or expand(chosen.head))
+    _announce(head)
     pictures = collect(chosen.pictures, chosen.prompt)
-    return pictures, fitted_scorer(run, pictures, *how)
+    return pictures, fitted_scorer(head, pictures, *how)
 
 
-def _announce(run: Path) -> None:
-    facts = read_head_facts(run)
+def _announce(head: Head) -> None:
+    facts = head.facts
     scale = facts["range"]
     known = scale["low"] is not None
     span = f"{scale['low']:g} to {scale['high']:g}, " if known else ""
     better = "higher" if scale["higher_is_better"] else "lower"
+    what = "run" if head.place.is_dir() else "head"
     cli.say(
-        f"run {run}: scores are {facts['target']} of {facts['db']}, {span}{better} is better; "
-        f"median SRCC {facts['median_srcc']:.3f} on its own database"
+        f"{what} {head.place}: scores are {facts['target']} of {facts['db']}, {span}{better} is "
+        f"better; median SRCC {facts['median_srcc']:.3f} on its own database"
     )
     if facts.get("optimistic"):
         cli.say(f"OPTIMISTIC: of that SRCC, {facts['optimistic']}")

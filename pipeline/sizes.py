@@ -18,7 +18,6 @@ from features.progress import progress
 from features.sources import Source, is_remote
 from pipeline.databases.table import Database
 from pipeline.splits import Fold, rows_of
-from regressors.baseline import baseline
 from regressors.intervals import group_draws, interval, median_draws
 from regressors.metrics import MINIMUM_ROWS, is_flat, srcc
 
@@ -136,6 +135,8 @@ def size_baseline(
     usable = [min(len(train), len(test)) >= MINIMUM_ROWS for train, test, _ in kept]
     Z = np.where(known[:, None], sizes, 1.0)
     Z = np.concatenate([Z, np.log(Z)], axis=1)
+    from regressors.baseline import baseline  # scikit-learn, which a cache is read without
+
     found = baseline(Z, y, [fold for fold, ok in zip(kept, usable, strict=True) if ok])
     srccs, judged, predictions = [], [], iter(found)
     for (_, test, _), ok in zip(kept, usable, strict=True):

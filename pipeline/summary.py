@@ -94,6 +94,7 @@ def summary(
             for name in folds[0].get("contributions", ())
         },
         "srcc_interval": interval(draws),
+        "coverage90": _coverage(folds),
         "srcc_spread": {
             "sd": float(srccs.std(ddof=1)) if len(srccs) > 1 else None,
             "min": float(srccs.min()),
@@ -116,6 +117,13 @@ def summary(
         "note": data.database.note,
         "versions": provenance(),
     }
+
+
+def _coverage(folds: list[dict]) -> float | None:
+    """Return the share of test pictures within their nine-in-ten interval, over all folds."""
+    known = [fold for fold in folds if "coverage90" in fold]
+    n_within = sum(fold["coverage90"] * fold["n_test"] for fold in known)
+    return n_within / sum(fold["n_test"] for fold in known) if known else None
 
 
 def _seen_by(settings: dict) -> list[str]:

@@ -1,7 +1,6 @@
 """Index splits in which no group stands on both sides."""
 
 import numpy as np
-from sklearn.model_selection import GroupShuffleSplit
 
 from regressors.errors import DataError
 
@@ -17,6 +16,8 @@ def outer_fold(groups: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     ----------
     groups : (n,) group of every row, in an order that does not depend on the disk
     """
+    from sklearn.model_selection import GroupShuffleSplit  # a head is read and used without it
+
     n_groups = len(np.unique(groups))
     smallest = next(g for g in range(2, 100) if int((1 - TEST_SHARE) * g) >= N_INNER)
     if n_groups < smallest:

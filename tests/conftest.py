@@ -73,6 +73,14 @@ def known_weights():
         yield write
 
 
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """Runs that are there to be looked at; see tests/finished.py."""
+    from finished import finish
+
+    return finish(tmp_path_factory.mktemp("finished"))
+
+
 def picture(seed: int, width: int = 64, height: int = 48) -> np.ndarray:
     """A (height, width, 3) uint8 picture: smooth shapes, whose sharpness and noise `seed` sets."""
     rng = np.random.default_rng(seed)

@@ -7,7 +7,7 @@ from test_commands import call
 from features.cache.settings import key_of, settings_of
 from features.encoders.nss import NSS_DIMS
 from features.names import parse
-from pipeline.runs import write_head
+from pipeline.heads import write_head
 
 
 def write_run(folder, features="nss", n_dims=NSS_DIMS, key=None, weights=None, seed=0):

@@ -12,8 +12,8 @@ from conftest import ROOT
 from features.encoders import ENCODERS, GROUPS
 from pipeline.__main__ import COMMANDS
 from pipeline.databases import DATABASES
-from regressors import REGRESSORS
 from regressors.base import Tuner
+from regressors.table import REGRESSORS
 
 FORBIDDEN = {
     "features": {"regressors", "pipeline", "optuna", "argparse", "sklearn"},

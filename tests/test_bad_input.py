@@ -12,12 +12,12 @@ from test_fitting import data
 
 from pipeline.fitting import fit_run
 from pipeline.settings import How
-from regressors import REGRESSORS
 from regressors.base import Training
 from regressors.errors import DataError
 from regressors.folds import inner_folds, outer_fold
 from regressors.heads import HEADS
 from regressors.nested import Plan, evaluate, fit_tuned, tuners
+from regressors.table import REGRESSORS
 
 FATAL = ("nan", "infinity", "constant scores", "alike embeddings", "one group", "few rows")
 HARMLESS = ("constant column", "duplicated rows", "one column", "offset column", "outlier")

@@ -176,7 +176,7 @@ def test_head_of_other_settings_is_refused(capsys, tmp_path, fitted):
     assert code == 1 and "other settings or weights" in err
     (other / "head.safetensors").write_bytes(b"junk")
     code, _, err = call(capsys, "score", "--run", other, tmp_path / "new")
-    assert code == 1 and "cannot be read" in err
+    assert code == 1 and "is not the one that head.json describes" in err
 
 
 MISTAKES = {

@@ -126,8 +126,8 @@ def test_wrong_pairs_are_one_line(capsys, rated, case):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ([], "give either --run RUN, or --pairs"),
-        (["--run", "x", "--pairs", "y.csv"], "give either"),
+        ([], "give --run RUN, or --head"),
+        (["--run", "x", "--pairs", "y.csv"], "give --run"),
         (["--run", "x", "--features", "nss"], "--features goes with --pairs"),
     ],
 )

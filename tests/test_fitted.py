@@ -18,7 +18,7 @@ from features.plan import Block, blocks
 from features.runtime import Runtime
 from features.way import Way
 from pipeline.fitted import fitted_scorer
-from pipeline.runs import read_head
+from pipeline.heads import read_head
 from regressors.heads import predict_linear
 
 
@@ -32,8 +32,8 @@ def test_scores_are_the_heads(tmp_path, folder):
     """Each is what the head's arrays give for the embedding; the interval is that of its error."""
     run_path = write_run(tmp_path / "run")
     pictures = plan_of(folder)
-    scorer = fitted_scorer(run_path, pictures, tmp_path)
-    arrays, _ = read_head(run_path)
+    scorer = fitted_scorer(read_head(run_path), pictures, tmp_path)
+    _, arrays, *_ = read_head(run_path)
     found = [one for done in scorer.score(map(Block, blocks(pictures))) for one in done.scores]
     assert [one.picture for one in found] == [one.name for one in pictures]
     for one, given in zip(found, pictures, strict=True):
@@ -58,7 +58,7 @@ def own(monkeypatch, tmp_path):
     def scorer(runtime, way, stored="float32"):
         key = key_of(settings_of(request, tmp_path, runtime, stored=stored))
         run_path = write_run(tmp_path / "run", "tiny", 4, key)
-        return fitted_scorer(run_path, [], tmp_path, way).settings
+        return fitted_scorer(read_head(run_path), [], tmp_path, way).settings
 
     return scorer
 

@@ -22,17 +22,18 @@ from pipeline import fitting
 from pipeline.data import Data
 from pipeline.databases.table import Target
 from pipeline.fitting import fit_run, fit_runs
+from pipeline.heads import read_head
 from pipeline.results import result_table
-from pipeline.runs import find_run, read_head
+from pipeline.runs import find_run
 from pipeline.settings import How, Where
 from pipeline.studies import Journals
 from pipeline.tables import CachedTable
-from regressors import REGRESSORS
 from regressors.errors import DataError
 from regressors.heads import HEADS
 from regressors.nested import tuners
 from regressors.objectives import OBJECTIVES
 from regressors.svr import SVRPrepared
+from regressors.table import REGRESSORS
 
 DRIVER = """
 import sys
@@ -64,7 +65,7 @@ def numbers(folder: Path) -> dict:
     """Everything a run says, without the versions it was made with."""
     result = json.loads((folder / "result.json").read_text())
     result.pop("versions")
-    arrays, _ = read_head(folder)
+    _, arrays, *_ = read_head(folder)
     files = [(folder / name).read_bytes() for name in ("predictions.csv", "splits.csv")]
     return {
         "result": result,
@@ -120,7 +121,7 @@ def test_splits_hold_no_group_on_both_sides(tmp_path):
 def test_head_predicts_its_own_scale(tmp_path):
     """The shared head alone, in NumPy, follows the scores of its training data."""
     folder, _ = fit_run(data(), "nss", tmp_path, How(trials=8))
-    arrays, facts = read_head(folder)
+    _, arrays, facts, _ = read_head(folder)
     predicted = HEADS[facts["kind"]](arrays, data().X)
     assert scipy.stats.spearmanr(predicted, data().y).statistic > 0.9
     assert facts["range"] == {"low": 0, "high": 100, "higher_is_better": True}

@@ -5,13 +5,13 @@ import optuna
 import pytest
 from scipy.stats import spearmanr
 
-from regressors import REGRESSORS
 from regressors.base import Training
 from regressors.errors import DataError
 from regressors.folds import inner_folds, outer_fold
 from regressors.metrics import fit_logistic4, logistic4
 from regressors.nested import Plan, Tuned, evaluate, fit_tuned, reach, tuners
 from regressors.ridge import Ridge, RidgeTuner
+from regressors.table import REGRESSORS
 
 N_TRIALS = 20
 

@@ -12,8 +12,8 @@ from pipeline.protocols import PROTOCOLS, official_fold
 from pipeline.results import result_table
 from pipeline.settings import How, Where
 from pipeline.splits import draw_folds
-from regressors import REGRESSORS
 from regressors.errors import DataError
+from regressors.table import REGRESSORS
 
 
 def with_split(values, n: int = 60):

@@ -12,10 +12,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from regressors import REGRESSORS
 from regressors.folds import inner_folds
 from regressors.ridge import Decomposition, ExactPath, Ridge, RidgeTuner
 from regressors.scaling import standardiser
+from regressors.table import REGRESSORS
 
 ALPHAS = [1e-2, 1.0, 1e3, 1e7]
 TOLERANCE = 1e-8
