@@ -12,7 +12,8 @@ from pipeline.protocols import PROTOCOLS
 from pipeline.runs import provenance
 from pipeline.splits import Fold
 from pipeline.workers import Judged
-from regressors.intervals import group_draws, interval, median_draws
+from regressors.intervals import group_draws, interval, median_draws, weighted_plcc
+from regressors.metrics import fit_logistic4, logistic4
 
 MEDIANS = (
     "srcc",
@@ -76,7 +77,11 @@ def summary(
     protocol = PROTOCOLS[settings["protocol"]]
     numbered = [(mos, found, [index[name] for name in names]) for mos, found, names in judged]
     # the same draws for every run on these groups, so that two runs are compared pair by pair
-    draws = median_draws(numbered, group_draws(len(index)))
+    multiplicities = group_draws(len(index))
+    draws = median_draws(numbered, multiplicities)
+    # the mapping stays that of the whole test part
+    mapped = [(mos, logistic4(x, fit_logistic4(mos, x)), rows) for mos, x, rows in numbered]
+    plccs = median_draws(mapped, multiplicities, weighted_plcc)
     values = {name: [fold[name] for fold in folds] for name in MEDIANS}
     srccs = np.array(values["srcc"])
     return {
@@ -94,6 +99,7 @@ def summary(
             for name in folds[0].get("contributions", ())
         },
         "srcc_interval": interval(draws),
+        "plcc_logistic_interval": interval(plccs) if len(plccs) else None,
         "coverage90": _coverage(folds),
         "srcc_spread": {
             "sd": float(srccs.std(ddof=1)) if len(srccs) > 1 else None,

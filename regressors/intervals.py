@@ -6,7 +6,7 @@ median. Two runs on the same folds take the same draws, so that their difference
 too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.stats
@@ -36,18 +36,28 @@ def weighted_srcc(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarr
     -------
     (n_draws,) float64; NaN where fewer than two different values are left
     """
+    return _in_parts(x, y, weights, _weighted_ranks)
+
+
+def weighted_plcc(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return Pearson's correlation, with the parameters and the result of `weighted_srcc`."""
+    # moved and stretched, which moves no correlation, so that sums lose no digits
+    x, y = ((z - np.mean(z)) / (np.std(z) or 1.0) for z in (x, y))
+    return _in_parts(x, y, weights, lambda values, weights: np.tile(values, (len(weights), 1)))
+
+
+def _in_parts(x: np.ndarray, y: np.ndarray, weights: np.ndarray, values: Callable) -> np.ndarray:
     step = max(1, _CHUNK // max(1, len(x)))
     parts = [
-        _weighted_srcc(x, y, weights[start : start + step])
+        _weighted(x, y, weights[start : start + step].astype(float), values)
         for start in range(0, len(weights), step)
     ]
     return np.concatenate(parts)
 
 
-def _weighted_srcc(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    weights = weights.astype(float)
+def _weighted(x: np.ndarray, y: np.ndarray, weights: np.ndarray, values: Callable) -> np.ndarray:
     total = weights.sum(axis=1, keepdims=True)
-    rx, ry = _weighted_ranks(x, weights), _weighted_ranks(y, weights)
+    rx, ry = values(x, weights), values(y, weights)
     with np.errstate(invalid="ignore", divide="ignore"):
         rx -= (weights * rx).sum(axis=1, keepdims=True) / total
         ry -= (weights * ry).sum(axis=1, keepdims=True) / total
@@ -67,9 +77,11 @@ def _weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def median_draws(
-    folds: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], draws: np.ndarray
+    folds: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    draws: np.ndarray,
+    correlation: Callable = weighted_srcc,
 ) -> np.ndarray:
-    """Return the median SRCC over folds in every draw.
+    """Return the median SRCC, or another correlation, over folds in every draw.
 
     Parameters
     ----------
@@ -80,7 +92,7 @@ def median_draws(
     -------
     (n_draws,); a fold none of whose groups is drawn is left out of the median of that draw
     """
-    per_fold = [weighted_srcc(mos, pred, draws[:, group]) for mos, pred, group in folds]
+    per_fold = [correlation(mos, pred, draws[:, group]) for mos, pred, group in folds]
     stacked = np.stack(per_fold)
     usable = np.isfinite(stacked).any(axis=0)
     return np.nanmedian(stacked[:, usable], axis=0)

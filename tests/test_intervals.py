@@ -6,7 +6,13 @@ import scipy.stats
 
 from regressors import intervals
 from regressors.folds import outer_fold
-from regressors.intervals import group_draws, interval, median_draws, weighted_srcc
+from regressors.intervals import (
+    group_draws,
+    interval,
+    median_draws,
+    weighted_plcc,
+    weighted_srcc,
+)
 
 
 def scored(n: int, seed: int, n_groups: int | None = None) -> tuple[np.ndarray, ...]:
@@ -23,18 +29,23 @@ def ten_folds(n: int, seed: int) -> list[tuple[np.ndarray, ...]]:
     return [(mos[test], prediction[test], group[test]) for test in tests]
 
 
+@pytest.mark.parametrize(
+    "ours, theirs",
+    [(weighted_srcc, scipy.stats.spearmanr), (weighted_plcc, scipy.stats.pearsonr)],
+    ids=["srcc", "plcc"],
+)
 @pytest.mark.parametrize("decimals", [0, 1, 9])
 @pytest.mark.parametrize("n", [5, 40, 200])
-def test_weighted_srcc_equals_repeated_rows(n, decimals):
-    """The weighted correlation is SciPy's on data in which row i stands weights[i] times."""
+def test_a_weighted_correlation_equals_repeated_rows(n, decimals, ours, theirs):
+    """It is SciPy's on data in which row i stands weights[i] times."""
     x, y, _ = scored(n, n)
     x, y = np.round(x, decimals), np.round(y, decimals)
     weights = group_draws(n, 30, seed=1)
-    found = weighted_srcc(x, y, weights)
+    found = ours(x, y, weights)
     for value, counts in zip(found, weights, strict=True):
         repeated_x, repeated_y = np.repeat(x, counts), np.repeat(y, counts)
         if np.ptp(repeated_x) and np.ptp(repeated_y):
-            expected = scipy.stats.spearmanr(repeated_x, repeated_y).statistic
+            expected = theirs(repeated_x, repeated_y).statistic
             assert value == pytest.approx(expected, abs=1e-12)
         else:
             assert np.isnan(value)

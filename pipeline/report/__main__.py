@@ -1,0 +1,107 @@
+"""All runs in one page that works offline: tables, plots, pictures, published numbers beside ours.
+
+With a name that ends in .md, .csv or .tex, the table alone is written in that format; -o may be
+given several times.
+"""
+
+from pathlib import Path
+
+from features.errors import UsageError
+from features.files import write_atomic
+from features.places import expand
+from features.progress import progress
+from pipeline import cli
+from pipeline.report.collect import Line, find_lines, marked
+from pipeline.report.details import details
+from pipeline.report.formats import FORMATS
+from pipeline.report.page import page
+
+EXAMPLES = """\
+  python -m pipeline.report -o report.html
+  python -m pipeline.report -o report.html -o table.tex -o table.md
+  python -m pipeline.report --db koniq --sections 8 -o koniq.html
+  python -m pipeline.report -o table.csv --runs /data/runs
+"""
+HTML = (".html", ".htm")
+SECTIONS = 24  # runs with a section of their own: about 200 kB each
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, collect, write."""
+    options = cli.parser(__doc__, EXAMPLES)
+    add = options.add_argument
+    add(
+        "-o",
+        "--output",
+        metavar="FILE",
+        action="append",
+        help=f"a name that ends in {', '.join((*HTML[:1], *FORMATS))} (default report.html)",
+    )
+    add("--db", action="append", help="this database only; may be repeated (default all)")
+    add("--title", default="Image quality: results", help="heading (default %(default)s)")
+    add(
+        "--sections",
+        type=cli.natural,
+        default=SECTIONS,
+        metavar="N",
+        help="runs with a section of their own, the best of each database first (default "
+        "%(default)s); all are in the table",
+    )
+    add("--no-pictures", action="store_true", help="leave out the best and worst predictions")
+    cli.add_places(options, "runs", "cache")
+    chosen = options.parse_args(argv)
+    outputs = [_checked(name) for name in chosen.output or ["report.html"]]
+    places = cli.places(chosen, "runs", "cache")
+    found, left_out = find_lines(places["runs"])
+    if chosen.db:
+        found = _only(found, chosen.db)
+    with progress(len(found), "compare") as bar:
+        lines = list(marked(found, bar.update))
+    for output in outputs:
+        if output.suffix.lower() in HTML:
+            own = _in_turn(lines)[: chosen.sections]
+            with progress(len(own), "sections") as bar:
+                every = []
+                for line in own:
+                    every.append(details(line, places["cache"], not chosen.no_pictures))
+                    bar.update()
+            text = page(chosen.title, lines, every, left_out)
+        else:
+            text = FORMATS[output.suffix.lower()](lines)
+        data = text.encode(errors="replace")
+        write_atomic(output, data)
+        print(f"report {output} ({len(data) / 1e6:.2f} MB, {len(lines)} runs)")
+    for text in left_out:
+        cli.say(f"not shown: {text}")
+    return 0
+
+
+def _checked(name: str) -> Path:
+    output = expand(name)
+    if output.suffix.lower() not in (*HTML, *FORMATS):
+        raise UsageError(f"-o {name}: expected a name that ends in {', '.join((*HTML, *FORMATS))}")
+    if output.is_dir() or not output.parent.is_dir():
+        raise UsageError(f"-o {name}: expected a file in a folder that is there")
+    return output
+
+
+def _only(lines: list[Line], dbs: list[str]) -> list[Line]:
+    known = {line.result["db"] for line in lines}
+    for db in dbs:
+        if db not in known:
+            raise UsageError(f"--db {db}: there are runs of {', '.join(sorted(known))}")
+    return [line for line in lines if line.result["db"] in dbs]
+
+
+def _in_turn(lines: list[Line]) -> list[Line]:
+    """Return the best run of each database, then the second of each, and so on."""
+    ranks: dict[tuple, int] = {}
+    numbered = []
+    for line in lines:
+        ranks[line.group] = rank = ranks.get(line.group, -1) + 1
+        numbered.append((rank, line))
+    return [line for _, line in sorted(numbered, key=lambda pair: pair[0])]
+
+
+if __name__ == "__main__":
+    cli.run(main)

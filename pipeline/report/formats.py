@@ -1,0 +1,118 @@
+"""The table of all runs as Markdown, CSV and LaTeX."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+
+from pipeline.report.collect import BEST, TIED, Line
+
+COLUMNS = (
+    *("database", "target", "features", "regressor", "protocol", "pictures", "groups"),
+    *("srcc", "srcc_low", "srcc_high", "plcc", "plcc_low", "plcc_high"),
+    *("krcc", "rmse", "size_srcc", "coverage90", "mark", "optimistic", "run"),
+)
+_ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_ESCAPES |= {character: f"\\{character}" for character in "&%$#_{}"}
+
+
+def as_csv(lines: Sequence[Line]) -> str:
+    """Return every number with all its digits; an empty cell where there is none."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for line in lines:
+        result, median = line.result, line.result["median"]
+        writer.writerow(
+            [
+                *(result[name] for name in ("db", "target", "features", "regressor", "protocol")),
+                *(result["n_pictures"], result["n_groups"], median["srcc"]),
+                *(line.interval("srcc") or ("", "")),
+                median.get("plcc_logistic"),
+                *(line.interval("plcc_logistic") or ("", "")),
+                *(median.get("krcc"), median.get("rmse_logistic")),
+                (result.get("size_baseline") or {}).get("srcc"),
+                *(result.get("coverage90"), line.mark, result["optimistic"], line.run),
+            ]
+        )
+    return buffer.getvalue()
+
+
+def as_markdown(lines: Sequence[Line]) -> str:
+    """Return a table to read; the best in bold, those tied with it marked =."""
+    head = ("database", "features", "head", "n", "SRCC", "95 %", "PLCC*", "95 %", "size")
+    rows = [
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+        *(
+            "| "
+            + " | ".join(cell.replace("|", "\\|") for cell in _cells(line, "**{}**", "{} ="))
+            + " |"
+            for line in lines
+        ),
+    ]
+    return "\n".join([*rows, "", LEGEND, ""])
+
+
+def as_latex(lines: Sequence[Line]) -> str:
+    """Return a table for a paper (package booktabs)."""
+    head = ("Database", "Features", "Head", "$n$", "SRCC", r"95\,\%", "PLCC$^*$", r"95\,\%", "Size")
+    rows = [
+        " & ".join(_cells(line, r"\textbf{{{}}}", "{}$^=$", _escaped)) + r" \\" for line in lines
+    ]
+    return "\n".join(
+        [
+            f"% {LEGEND}",
+            r"\begin{tabular}{lllrrlrlr}",
+            r"\toprule",
+            " & ".join(head) + r" \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+LEGEND = (
+    "Medians over folds; PLCC* after the 4-parameter logistic; bold: the best of a database; =: "
+    "the paired 95 % interval of the difference to it holds 0; !: optimistic, not ranked; size: "
+    "SRCC of the pictures' height, width and bytes alone."
+)
+
+
+def _escaped(text: str) -> str:
+    return "".join(_ESCAPES.get(character, character) for character in text)
+
+
+def _cells(line: Line, best: str, tied: str, escape: Callable[[str], str] = str) -> tuple[str, ...]:
+    result, median = line.result, line.result["median"]
+    style = {BEST: best, TIED: tied}.get(line.mark, "{}")
+    return (
+        escape(f"{result['db']} {result['target']}"),
+        escape(result["features"]),
+        escape(line.head) + ("!" if result["optimistic"] else ""),
+        str(result["n_pictures"]),
+        style.format(number(median["srcc"])),
+        span(line.interval("srcc")),
+        number(median.get("plcc_logistic")),
+        span(line.interval("plcc_logistic")),
+        number((result.get("size_baseline") or {}).get("srcc"), 3),
+    )
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Return a number to read; a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def span(interval: Sequence[float] | None) -> str:
+    """Return an interval to read; a dash where there is none."""
+    return "-" if interval is None else f"[{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+FORMATS: dict[str, Callable[[Sequence[Line]], str]] = {
+    ".md": as_markdown,
+    ".csv": as_csv,
+    ".tex": as_latex,
+}

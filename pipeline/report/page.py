@@ -1,0 +1,59 @@
+"""The page: one HTML file that needs nothing else."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import jinja2
+
+from features.provenance import versions
+from pipeline.breakdown import breakdown_text
+from pipeline.report import figures
+from pipeline.report.collect import Line
+from pipeline.report.details import Details
+from pipeline.report.formats import number, span
+from pipeline.report.published import published_on
+from pipeline.thumbnails import uri
+
+_LIBRARIES = ("meanopinion", "optuna", "scikit-learn", "numpy")
+
+
+def page(
+    title: str, lines: Sequence[Line], every: Sequence[Details], left_out: Sequence[str]
+) -> str:
+    """Return the report as HTML.
+
+    Parameters
+    ----------
+    lines : all runs, best first within each database
+    every : the details of those that have a section of their own
+    left_out : folders that hold no finished run, and why
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "span": span, "breakdown": breakdown_text}
+    databases = []
+    for (db, target), group in groupby(lines, key=lambda line: line.group):
+        runs = list(group)
+        databases.append(
+            {
+                "name": db,
+                "target": target,
+                "lines": runs,
+                "overview": uri("image/png", figures.overview(runs)),
+                "published": published_on(db),
+                "notes": dict.fromkeys(filter(None, (line.result.get("note") for line in runs))),
+            }
+        )
+    return environment.get_template("page.html.j2").render(
+        title=title,
+        databases=databases,
+        details=every,
+        sections={one.line.run for one in every},
+        left_out=left_out,
+        versions=versions(_LIBRARIES),
+    )

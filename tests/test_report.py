@@ -1,0 +1,180 @@
+"""The report: what it holds, what it says of runs that are not whole, and that it harms nobody."""
+
+import csv
+import io
+import re
+import shutil
+
+import pytest
+from test_commands import call
+
+from features.files import read_json, write_json
+from pipeline.databases import DATABASES
+from pipeline.report.collect import BEST, TIED, find_lines, marked
+from pipeline.report.formats import as_csv, as_latex, as_markdown
+from pipeline.report.published import PUBLISHED
+
+
+@pytest.fixture
+def home(finished, own_home):
+    """A copy of the finished runs, to be changed."""
+    for part in ("cache", "runs"):
+        shutil.copytree(finished.home / part, own_home / part, symlinks=True)
+    return own_home
+
+
+def report(capsys, home, *arguments):
+    """Make the page and return it, with what was said."""
+    code, out, err = call(capsys, "report", "-o", home / "report.html", *arguments)
+    assert code == 0, err
+    assert str(home / "report.html") in out
+    return (home / "report.html").read_text(encoding="utf-8"), err
+
+
+def test_page(capsys, home, finished):
+    """Every run has a row and a section with plots, folds, pictures; nothing comes from outside."""
+    page, err = report(capsys, home)
+    assert len(finished.runs) == 6
+    for run in finished.runs.values():
+        assert f'href="#run-{run.name}"' in page and f'id="run-{run.name}"' in page
+    result = read_json(finished.runs["nss", "ridge"] / "result.json")
+    for expected in (
+        f"{result['median']['srcc']:.4f}",
+        *(f"{fold['srcc']:.4f}" for fold in result["folds"]),
+        f"{100 * result['coverage90']:.1f} % of the test pictures",
+        "OPTIMISTIC",
+        "SRCC by type of distortion",
+        "Groups that are predicted worst",
+        "size-only baseline",
+        "not known here",
+        "nss: nothing",
+    ):
+        assert expected in page, expected
+    assert page.count("data:image/jpeg") == 6 * 24
+    assert page.count("data:image/png") == 6 * 2 + 1
+    links = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert all(link.startswith(("data:", "#", "https://arxiv.org/")) for link in links)
+    assert "<script" not in page and "@import" not in page
+    assert "not shown" not in err
+
+
+def test_marks(finished):
+    """The best honest run is the best; the optimistic ones, however good, are not ranked."""
+    lines = list(marked(find_lines(finished.home / "runs")[0]))
+    honest = [line for line in lines if not line.result["optimistic"]]
+    assert len(honest) == 4 and len(lines) == 6
+    assert [line.mark for line in honest].count(BEST) == 1
+    top = next(line for line in honest if line.mark == BEST)
+    assert top.result["median"]["srcc"] == max(line.result["median"]["srcc"] for line in honest)
+    # the two feature sets hold the same numbers under two names
+    twin = next(
+        line
+        for line in honest
+        if line is not top and line.result["regressor"] == top.result["regressor"]
+    )
+    assert twin.mark == TIED
+    assert {line.mark for line in lines if line.result["optimistic"]} == {"not compared"}
+
+
+def test_formats(capsys, home, finished):
+    """CSV with every digit, Markdown and LaTeX of the same rows."""
+    outputs = [home / f"table{suffix}" for suffix in (".csv", ".md", ".tex")]
+    code, _, err = call(capsys, "report", *(part for o in outputs for part in ("-o", o)))
+    assert code == 0, err
+    lines = list(marked(find_lines(home / "runs")[0]))
+    texts = [output.read_text() for output in outputs]
+    assert texts == [as_csv(lines), as_markdown(lines), as_latex(lines)]
+    rows = list(csv.DictReader(io.StringIO(texts[0])))
+    assert [float(row["srcc"]) for row in rows] == [line.result["median"]["srcc"] for line in lines]
+    assert all(float(row["srcc_low"]) < float(row["srcc_high"]) for row in rows)
+    best = next(line for line in lines if line.mark == BEST).result["median"]["srcc"]
+    assert f"**{best:.4f}**" in texts[1] and rf"\textbf{{{best:.4f}}}" in texts[2]
+    assert texts[1].count("\n| ") == 6 and texts[2].count(r" \\") == 7
+    assert "labels-" in texts[2] and "!" in texts[1]
+
+
+def test_latex_escapes():
+    """What LaTeX would take for a command is text."""
+    from pipeline.report.formats import _escaped
+
+    assert (
+        _escaped(r"a_b{50%}\x^~")
+        == r"a\_b\{50\%\}\textbackslash{}x\textasciicircum{}\textasciitilde{}"
+    )
+
+
+def test_names_are_text(capsys, home):
+    """Markup in the name of a picture, of a database or in a title does nothing."""
+    evil = "<script>alert(1)</script>"
+    for path in home.glob("runs/*/*/*/*/*/predictions.csv"):
+        path.write_text(path.read_text().replace("p000.png", evil))
+    for path in home.glob("runs/*/*/*/*/*/result.json"):
+        if not path.parent.is_symlink():
+            write_json(path, read_json(path) | {"note": evil})
+    page, _ = report(capsys, home, "--title", evil)
+    assert "<script" not in page and "&lt;script&gt;" in page
+
+
+def test_what_is_not_whole(capsys, home, finished):
+    """A run that is under way, a damaged one, one of an older version: told, and the rest shown."""
+    runs = [home / run.relative_to(finished.home) for run in finished.runs.values()]
+    (runs[0] / "result.json").unlink()
+    (runs[1] / "result.json").write_text("{")
+    older = read_json(runs[2] / "result.json")
+    for name in ("coverage90", "plcc_logistic_interval"):
+        del older[name]
+    for fold in older["folds"]:
+        del fold["coverage90"], fold["error90"]
+    write_json(runs[2] / "result.json", older)
+    (runs[3] / "scatter.png").unlink()
+    (runs[3] / "predictions.csv").write_text("name\n")
+    for path in (runs[4] / "studies").iterdir():
+        path.write_text("no journal\n")
+    shutil.rmtree(home / "cache")
+    page, err = report(capsys, home)
+    assert err.count("not shown:") == 2
+    assert "not finished; the same fit goes on with it" in page and "it is no JSON" in page
+    assert "no scatter plot" in page and "cannot be read" in page and "is not in the cache" in page
+    assert page.count('<section class="run"') == 4
+
+
+def test_moved_pictures(capsys, home, finished):
+    """Their place says why there is no picture."""
+    hidden = finished.labels.parent.with_name("hidden")
+    finished.labels.parent.rename(hidden)
+    try:
+        page, _ = report(capsys, home)
+    finally:
+        hidden.rename(finished.labels.parent)
+    assert "data:image/jpeg" not in page and "cannot be opened" in page
+
+
+def test_fewer_sections(capsys, home):
+    """The table has all, the sections are those asked for."""
+    page, _ = report(capsys, home, "--sections", 1, "--no-pictures")
+    assert page.count('<section class="run"') == 1 and "data:image/jpeg" not in page
+    assert page.count('<td class="n">40</td>') == 6
+
+
+MISTAKES = {
+    "no runs": (("--runs", "empty"), 1, "holds no finished run"),
+    "suffix": (("-o", "report.pdf"), 2, "expected a name that ends in"),
+    "folder": (("-o", "nowhere/report.html"), 2, "in a folder that is there"),
+    "database": (("--db", "koniq"), 2, "there are runs of labels-"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistakes(capsys, home, monkeypatch, case):
+    """One line each."""
+    arguments, code, expected = MISTAKES[case]
+    monkeypatch.chdir(home)
+    found, _, err = call(capsys, "report", *arguments)
+    assert found == code and expected in err and "Traceback" not in err
+
+
+def test_published_numbers_are_of_databases_that_we_read():
+    """So that they find their place; all of them are correlations with a source."""
+    assert {one.db for one in PUBLISHED} <= set(DATABASES)
+    assert all(0 < one.srcc < 1 and one.source.startswith("https://") for one in PUBLISHED)
+    assert len({(one.db, one.method) for one in PUBLISHED}) == len(PUBLISHED)
