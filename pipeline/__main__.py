@@ -8,6 +8,7 @@ COMMANDS = {
     "evaluate": "judge a head of one database on another",
     "score": "score pictures with a run's head",
     "report": "one page of all runs: tables, plots, pictures, published numbers beside ours",
+    "serve": "a local page: score, rank, few-shot scores, runs",
     "head": "share a run's head: pack it with its card, check one",
     "pretrain": "contrastive pretraining of an encoder on pictures of your own",
     "distort": "the bank of distortions, applied to a picture",

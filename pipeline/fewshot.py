@@ -1,6 +1,6 @@
 """Few-shot scoring: a head from a few rated pictures alone, for any feature set."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class _Pairs:
     pictures: list[Picture]
     scores: np.ndarray
     max_megapixels: float
+    load: Callable
 
 
 def read_pairs(path: Path, prompt: str = "") -> tuple[list[Picture], np.ndarray]:
@@ -81,6 +82,7 @@ def few_shot_scorer(
     way: Way = Way("auto", precision=""),
     max_megapixels: float = MAX_MEGAPIXELS,
     prompt: str = "",
+    load: Callable = load_encoder,
 ) -> Scorer:
     """Return what scores pictures on the scale and in the direction of the pairs, in this process.
 
@@ -89,6 +91,7 @@ def few_shot_scorer(
     pairs : a CSV as `read_pairs` takes it
     features : feature set; `promptiqa` scores by its published network, any other by a Gaussian
         process on its embeddings
+    load : see `features.loading.load_encoder`; another may keep what it loads
     pictures : what is to be scored
 
     Raises
@@ -107,7 +110,7 @@ def few_shot_scorer(
         raise UsageError(f"--pairs: {own[0].name} scores by itself: name it alone")
     runtime = _runtime(way, own)
     learn = _by_network if own else _by_process
-    given = _Pairs(pairs, rated, scores, max_megapixels)
+    given = _Pairs(pairs, rated, scores, max_megapixels, load)
     encoders, judge, sha256s = learn(requests, given, weights, runtime)
 
     def embed_here(plan: Iterable[Block]) -> Iterator[Done]:
@@ -145,7 +148,7 @@ def _by_process(
     requests: Sequence[Request], pairs: _Pairs, weights: Path, runtime: Runtime
 ) -> Learnt:
     """A Gaussian process on the embeddings of the pairs."""
-    encoders = [load_encoder(request, weights, runtime) for request in requests]
+    encoders = [pairs.load(request, weights, runtime) for request in requests]
     embeddings: dict[str, np.ndarray] = {}
     sha256s: dict[str, str] = {}
     for done in embed(blocks(pairs.pictures), encoders, pairs.max_megapixels):
@@ -186,7 +189,7 @@ def _by_network(
         _need(pixel if isinstance(pixel, str) else OK, pairs.path, picture.name)
         pixels.append(pixel)
         sha256s[picture.name] = facts.sha256
-    loaded = load_encoder(request, weights, runtime, few_shot=True)
+    loaded = pairs.load(request, weights, runtime, few_shot=True)
     score = loaded.function(pixels, ((scores - low) / (high - low)).astype(np.float32))
     encoder = replace(loaded, function=lambda batch: score(batch.pictures)[:, None])
 

@@ -1,7 +1,7 @@
 """The scorer that a run's head makes: encoders as those that it was fitted on, and the head."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,10 @@ from features.cache.settings import STORED, key_of, runtime_of, settings_of
 from features.decode import DECODING, MAX_MEGAPIXELS
 from features.driver import run as drive
 from features.engine import Done
+from features.engine import embed as embed_here
 from features.errors import InputError, UsageError
 from features.extract import check_prompts
+from features.loading import Loaded
 from features.names import Request, parse
 from features.plan import Block, Picture
 from features.runtime import ALL_PRECISIONS, BUDGET, ENGINES, PRECISIONS, Runtime
@@ -24,6 +26,9 @@ from pipeline.runs import provenance
 from pipeline.scoring import Scorer
 from regressors.heads import HEADS, distance
 
+# a request, the weights' folder and a runtime to the encoder
+Load = Callable[[Request, Path, Runtime], Loaded]
+
 
 def fitted_scorer(
     head: Head,
@@ -31,6 +36,7 @@ def fitted_scorer(
     weights: Path,
     way: Way = Way("auto", precision=""),
     max_megapixels: float = MAX_MEGAPIXELS,
+    load: Load | None = None,
 ) -> Scorer:
     """Return what scores pictures as a run's head does.
 
@@ -40,6 +46,8 @@ def fitted_scorer(
     pictures : what is to be scored
     way : "auto" is the engine whose numbers the head was fitted on, where it is there; no precision
         is that of those numbers
+    load : what gives the encoders, which then work in this process and may be kept; by default
+        workers load their own
 
     Raises
     ------
@@ -56,6 +64,10 @@ def fitted_scorer(
     runtimes = _runtimes(run, requests, facts["encoders"], weights, way)
 
     def embed(plan: Iterable[Block]) -> Iterator[Done]:
+        if load:
+            encoders = [load(one, weights, runtimes[one.name]) for one in requests]
+            yield from embed_here(plan, encoders, max_megapixels)
+            return
         with pool(requests, runtimes, weights, way, max_megapixels) as workers:
             yield from drive(plan, workers)
 

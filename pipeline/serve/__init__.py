@@ -1,0 +1,1 @@
+"""`python -m pipeline.serve`: a local page that scores pictures."""

@@ -1,0 +1,122 @@
+"""A local page: score and rank pictures, see where a score comes from, score like a few rated ones.
+
+It listens on this machine alone. For another --host it asks for a name (meanopinion) and a token,
+which --token sets, or which is made and printed.
+"""
+
+import contextlib
+import errno
+import importlib.util
+import os
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from features.errors import InputError
+from features.places import expand
+from features.way import Way
+from pipeline import cli
+from pipeline.heads import read_head
+
+EXAMPLES = """\
+  python -m pipeline.serve
+  python -m pipeline.serve --port 8000 --head head.zip
+  python -m pipeline.serve --host 0.0.0.0 --token "$(cat token.txt)"
+"""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+NAME = "meanopinion"
+MAX_UPLOAD = "50mb"
+MAX_EDGE = 2**16
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, serve until it is interrupted."""
+    options = cli.parser(__doc__, EXAMPLES)
+    add = options.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    add("--port", type=cli.positive, default=7860, help="(default %(default)s)")
+    add("--token", default="", help="what users of another --host must give")
+    add("--head", action="append", default=[], metavar="HEAD.zip", help="a shared head, too")
+    cli.add_way(options)
+    options.set_defaults(precision="")
+    cli.add_places(options, "runs", "weights")
+    chosen = options.parse_args(argv)
+    way = cli.take_way(vars(chosen))
+    if importlib.util.find_spec("gradio") is None:
+        raise InputError("the page needs gradio: pip install 'meanopinion[serve]'")
+    shared = [expand(path) for path in chosen.head]
+    for path in shared:
+        read_head(path)  # before anybody waits for it
+    places = cli.places(chosen, "runs", "weights")
+    check_port(chosen.host, chosen.port)
+    with tempfile.TemporaryDirectory(prefix="meanopinion-uploads-") as uploads:
+        _serve(chosen, way, shared, places, Path(uploads))
+    return 0
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse an address that cannot be had, before anything is loaded.
+
+    Raises
+    ------
+    InputError
+    """
+    if port >= MAX_EDGE:
+        raise InputError(f"--port {port}: expected 1 to {MAX_EDGE - 1}")
+    try:
+        (family, *_, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(family, socket.SOCK_STREAM) as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind(address)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        why = "is taken: name another" if taken else f"cannot be had: {error.strerror or error}"
+        raise InputError(f"--host {host} --port {port} {why}") from error
+
+
+def _serve(chosen, way: Way, shared: list[Path], places: dict, uploads: Path) -> None:
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads)
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    # gradio reads these when it is imported
+    from pipeline.serve.page import THEME, page
+    from pipeline.serve.service import Service
+
+    service = Service(places["runs"], places["weights"], uploads, way, shared)
+    auth = None
+    if chosen.host not in LOOPBACK:
+        token = chosen.token or secrets.token_urlsafe(18)
+        auth = (NAME, token)
+        if not chosen.token:
+            cli.say(f"name {NAME}, token {token}")
+    blocks = page(service)
+    blocks.launch(
+        server_name=chosen.host,
+        server_port=chosen.port,
+        auth=auth,
+        max_file_size=MAX_UPLOAD,
+        show_error=True,
+        quiet=True,
+        footer_links=[],
+        share=False,
+        theme=THEME,
+        ssr_mode=False,
+        prevent_thread_lock=True,
+        strict_cors=True,
+    )
+    print(f"http://{chosen.host}:{chosen.port}", flush=True)
+    cli.say("Ctrl-C ends it")
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    with contextlib.suppress(KeyboardInterrupt):
+        stopped.wait()
+    blocks.close(verbose=False)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,394 @@
+"""The page's service, and the page itself over HTTP: scores, limits, and what is refused."""
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+from conftest import ROOT, write_pictures
+from PIL import Image
+from test_commands import call
+
+from features.errors import InputError
+from pipeline.serve.maps import cut, overlay
+from pipeline.serve.service import MAX_PAIRS, MAX_PICTURES, Service
+
+
+@pytest.fixture
+def service(finished, tmp_path):
+    """A service of the finished runs, with ten uploads."""
+    uploads = tmp_path / "uploads"
+    write_pictures(uploads, 10)
+    return Service(finished.home / "runs", finished.home / "weights", uploads)
+
+
+@pytest.fixture
+def head(service):
+    """The name of a head whose encoder is known here."""
+    return next(name for name in service.heads() if "· nss · ridge" in name)
+
+
+def uploads(service):
+    """The paths of all uploads."""
+    return [str(path) for path in sorted(service.uploads.iterdir())]
+
+
+def test_heads_are_those_of_honest_runs(service, finished):
+    """Two feature sets by two regressors; the optimistic runs are not offered."""
+    assert len(service.heads()) == 4 < len(finished.runs)
+    assert not any("best-on-test" in name for name in service.heads())
+
+
+def test_scores_are_those_of_the_command(service, head, capsys, finished):
+    """The same numbers as of `score`, ranked best first, and the same at the second time."""
+    found = service.score(head, uploads(service))
+    run = finished.runs["nss", "ridge"]
+    _, out, _ = call(capsys, "score", "--run", run, service.uploads, "--json")
+    expected = {row["picture"].split("/")[-1]: row for row in json.loads(out)}
+    assert len(found) == len(expected) == 10
+    for one in found:
+        row = expected[one.picture.split("/")[-1]]
+        assert (one.score, one.low, one.high, one.outside) == (
+            *(row[name] for name in ("score", "low", "high")),
+            row["outside"],
+        )
+    scores = [one.score for one in found]
+    assert scores == sorted(scores, reverse=True)
+    assert [one.score for one in service.score(head, uploads(service))] == scores
+
+
+def test_a_text_file_named_jpg_is_a_row(service, head):
+    """It is last, with its reason; the others have their scores."""
+    bad = service.uploads / "text.jpg"
+    bad.write_text("no picture at all")
+    *good, last = service.score(head, uploads(service))
+    assert len(good) == 10 and all(one.status == "ok" for one in good)
+    assert last.picture.endswith("text.jpg") and last.status != "ok"
+
+
+def test_only_uploads_are_read(service, head, tmp_path):
+    """Neither a path beside the uploads, nor a link out of them, nor a folder."""
+    outside = tmp_path / "secret.png"
+    Image.new("RGB", (64, 64)).save(outside)
+    link = service.uploads / "link.png"
+    link.symlink_to(outside)
+    for path in (outside, service.uploads / ".." / "secret.png", link, service.uploads):
+        for what in (
+            lambda path: service.score(head, [str(path)]),
+            lambda path: service.where(head, str(path)),
+            lambda path: service.few_shot("nss", [(str(path), 1.0)] * 3, uploads(service)[:1]),
+        ):
+            with pytest.raises(InputError, match="Only uploaded pictures"):
+                what(path)
+
+
+def test_limits(service, head):
+    """Nothing, too much, no head."""
+    with pytest.raises(InputError, match="Drop some pictures"):
+        service.score(head, [])
+    with pytest.raises(InputError, match=f"at most {MAX_PICTURES}"):
+        service.score(head, uploads(service)[:1] * (MAX_PICTURES + 1))
+    with pytest.raises(InputError, match="Choose a head"):
+        service.score("another", uploads(service))
+    with pytest.raises(InputError, match="Choose a feature set"):
+        service.few_shot("../x", [(file, 1.0) for file in uploads(service)[:3]], [])
+    for count in (2, MAX_PAIRS + 1):
+        with pytest.raises(InputError, match="Rate 3 to 10"):
+            service.few_shot("nss", [(uploads(service)[0], 1.0)] * count, uploads(service))
+
+
+def test_few_shot_is_that_of_the_command(service, capsys, tmp_path):
+    """The same numbers as of `score --pairs`."""
+    files = uploads(service)
+    rated = list(zip(files[:5], (80, 70, 60, 50, 40), strict=True))
+    found = service.few_shot("nss", rated, files[5:])
+    lines = ["image,score", *(f"{os.path.basename(file)},{score}" for file, score in rated)]
+    (service.uploads / "pairs.csv").write_text("\n".join(lines))
+    arguments = ("--pairs", service.uploads / "pairs.csv", "--features", "nss", *files[5:])
+    code, out, err = call(capsys, "score", *arguments, "--json")
+    assert code == 0, err
+    expected = {row["picture"].split("/")[-1]: row["score"] for row in json.loads(out)}
+    for one in found:
+        assert one.score == pytest.approx(expected[one.picture.split("/")[-1]], rel=1e-9)
+    assert not [path for path in service.uploads.iterdir() if path.is_dir()]
+
+
+def test_a_rated_picture_that_cannot_be_read(service):
+    """The message names neither a temporary folder nor a copy."""
+    bad = service.uploads / "bad.png"
+    bad.write_text("no picture")
+    rated = [(file, float(k)) for k, file in enumerate([*uploads(service)[:3], str(bad)])]
+    with pytest.raises(InputError) as caught:
+        service.few_shot("nss", rated, uploads(service)[:1])
+    assert "cannot be used" in str(caught.value) and str(service.uploads) not in str(caught.value)
+
+
+def test_map(service, head):
+    """A picture whose right half is noise: the halves' parts do not score alike."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:256, :512]
+    pixels = np.repeat((127 + 100 * np.sin(x / 25) * np.cos(y / 31))[:, :, None], 3, axis=2)
+    pixels[:, 256:] += rng.normal(0, 60, (256, 256, 3))
+    path = service.uploads / "halves.png"
+    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path)
+    image, low, high = service.where(head, str(path))
+    assert image.size == (512, 256) and low < high
+    colours = np.asarray(image, float).mean(axis=0)
+    # blue is good, red is bad: the halves differ in red minus blue
+    redness = colours[:, 0] - colours[:, 2]
+    assert abs(redness[300:].mean() - redness[:212].mean()) > 20
+    assert not [path for path in service.uploads.iterdir() if path.is_dir()]
+    with pytest.raises(InputError, match="too small for a map"):
+        service.where(head, uploads(service)[-1])
+
+
+@pytest.mark.parametrize("size", [(64, 128), (100, 1000), (1777, 999), (130, 129)])
+def test_parts_cover_the_picture(size):
+    """Every pixel is in one part, and no part is smaller than allowed."""
+    pixels = np.arange(size[0] * size[1] * 3, dtype=np.uint32).reshape(*size, 3)
+    parts, (rows, columns) = cut(pixels)
+    assert len(parts) == rows * columns > 1 and max(rows, columns) <= 8
+    assert min(min(part.shape[:2]) for part in parts) >= 64
+    assert np.array_equal(np.sort(np.concatenate([p.ravel() for p in parts])), pixels.ravel())
+
+
+def test_overlay_colours():
+    """The best part is blue, the worst red, one without a score neither."""
+    image = np.asarray(overlay(np.full((90, 90, 3), 128, np.uint8), np.array([[0.0, np.nan, 1.0]])))
+    red, middle, blue = (image[45, x].astype(int) for x in (2, 45, 87))
+    assert red[0] - red[2] > 40 and blue[2] - blue[0] > 40 and abs(middle[0] - middle[2]) < 40
+
+
+def test_mistakes(capsys, tmp_path):
+    """A port that is taken or no port, a damaged head: one line."""
+    pytest.importorskip("gradio")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, _, err = call(capsys, "serve", "--port", port)
+    assert code == 1 and f"--port {port} is taken: name another" in err
+    code, _, err = call(capsys, "serve", "--port", 70000)
+    assert code == 1 and "expected 1 to 65535" in err
+    (tmp_path / "head.zip").write_text("x")
+    code, _, err = call(capsys, "serve", "--head", tmp_path / "head.zip")
+    assert code == 1 and "is no head" in err
+
+
+# --- the page, in a process of its own
+
+
+def serving(home, *arguments):
+    """Start the command; returns the process and its address once it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.serve", "--port", str(port), *arguments],
+        cwd=ROOT,
+        env=os.environ | {"MEANOPINION_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    line = process.stdout.readline()
+    if not line.startswith("http"):
+        process.kill()
+        raise AssertionError(process.stderr.read())
+    return process, f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def address(finished):
+    """The address of a page of the finished runs."""
+    pytest.importorskip("gradio")
+    process, address = serving(finished.home)
+    yield address
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
+def post(url, data, kind="application/json", cookie=""):
+    """POST, and return status and body."""
+    request = urllib.request.Request(url, data, {"Content-Type": kind, "Cookie": cookie})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def upload(address, name, data):
+    """Upload a file as the page does."""
+    edge = "edge-of-parts"
+    head = f'--{edge}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
+    body = head.encode() + data + f"\r\n--{edge}--\r\n".encode()
+    return post(f"{address}/gradio_api/upload", body, f"multipart/form-data; boundary={edge}")
+
+
+def scored(address, head, path):
+    """Ask for the score of a path as a client may; returns the server's events."""
+    data = [head, [{"path": path, "meta": {"_type": "gradio.FileData"}}], ""]
+    body = json.dumps({"data": data}).encode()
+    status, answer = post(f"{address}/gradio_api/call/score", body)
+    assert status == 200, answer
+    url = f"{address}/gradio_api/call/score/{json.loads(answer)['event_id']}"
+    with urllib.request.urlopen(url, timeout=60) as events:
+        return events.read().decode()
+
+
+@pytest.mark.slow
+def test_over_http(address, head, tmp_path):
+    """An upload has its score; what is no upload, too large, or leads out is refused."""
+    write_pictures(tmp_path / "new", 1)
+    data = (tmp_path / "new" / "p000.png").read_bytes()
+    status, answer = upload(address, "photo.png", data)
+    assert status == 200
+    (path,) = json.loads(answer)
+    assert "1 scored, 0 could not be" in scored(address, head, path)
+    status, answer = upload(address, "../../../../evil.png", data)
+    (escaped,) = json.loads(answer) if status == 200 else (path,)
+    assert os.path.dirname(os.path.dirname(escaped)) == os.path.dirname(os.path.dirname(path))
+    for stolen in ("/etc/passwd", str(ROOT / "README.md"), f"{path}/../../../secret"):
+        events = scored(address, head, stolen)
+        assert "event: error" in events and "scored" not in events and "root:" not in events
+        for route in ("file=", "file/"):
+            with pytest.raises(urllib.error.HTTPError):
+                urllib.request.urlopen(f"{address}/gradio_api/{route}{stolen}", timeout=60)
+    try:
+        status, answer = upload(address, "huge.png", bytes(60_000_000))
+    except urllib.error.URLError:  # the server hung up before all of it came
+        status = 413
+    assert status == 413
+
+
+@pytest.mark.slow
+def test_another_host_needs_the_token(finished):
+    """Without it the page is not given out."""
+    pytest.importorskip("gradio")
+    process, address = serving(finished.home, "--host", "0.0.0.0", "--token", "s3cret")
+    try:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{address}/config", timeout=60)
+        assert refused.value.code == 401
+        form = "application/x-www-form-urlencoded"
+        wrong = post(f"{address}/login", b"username=meanopinion&password=other", form)
+        right = post(f"{address}/login", b"username=meanopinion&password=s3cret", form)
+        assert wrong[0] == 400 and right[0] == 200
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+
+# --- a real browser
+
+
+@pytest.fixture
+def browser():
+    """A headless Chromium; the tests of it are skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip("no Chromium here: install one, or name it in $CHROMIUM")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def watched(page):
+    """Keep what a page complains of."""
+    said = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else 0)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    return said
+
+
+@pytest.mark.slow
+def test_the_page_in_a_browser(browser, address, tmp_path):
+    """Drop ten pictures, rank them, see where a score comes from; few-shot; bad uploads."""
+    names = [tmp_path / "new" / name for name in write_pictures(tmp_path / "new", 10)]
+    large = tmp_path / "new" / "large.png"
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (300, 400, 3), np.uint8)).save(large)
+    text = tmp_path / "new" / "text.jpg"
+    text.write_text("no picture")
+    page = browser.new_page()
+    page.set_default_timeout(60_000)
+    errors = watched(page)
+    page.goto(address)
+    page.wait_for_selector("text=Nine of ten scores lie within")
+    page.click("#score")
+    page.wait_for_selector("text=Drop some pictures first")
+    page.locator("input[type=file]").first.set_input_files([*names[:9], large, text])
+    page.wait_for_selector("text=large")
+    page.click("#score")
+    page.wait_for_selector("text=10 scored, 1 could not be")
+    assert page.locator("text=text.jpg:").count() >= 1
+    page.locator("#ranking button").filter(has_text="large.png").first.click()
+    page.wait_for_selector("text=Parts score from")
+    page.get_by_role("tab", name="Few-shot").click()
+    few, new = (page.locator(f"#{name} input[type=file]") for name in ("rated", "unrated"))
+    few.set_input_files(names[:4])
+    page.wait_for_selector("text=4: p003.png")
+    for number, value in enumerate((90, 70, 50, 30)):
+        page.locator(f"#slider-{number} input[type=number]").fill(str(value))
+    new.set_input_files(names[4:])
+    page.wait_for_selector("#unrated >> text=p009")
+    page.click("#few-shot")
+    page.wait_for_selector("text=6 scored, 0 could not be")
+    page.get_by_role("tab", name="Runs").click()
+    page.wait_for_selector("#scatter img")
+    assert not errors
+
+
+@pytest.mark.slow
+def test_two_users_at_once(browser, address, tmp_path):
+    """Each has the scores of their own pictures."""
+    names = [tmp_path / "new" / name for name in write_pictures(tmp_path / "new", 9)]
+    pages = [browser.new_context().new_page() for _ in range(2)]
+    for count, page in zip((4, 5), pages, strict=True):
+        page.set_default_timeout(60_000)
+        page.goto(address)
+        page.wait_for_selector("text=Nine of ten scores lie within")
+        page.locator("input[type=file]").first.set_input_files(names[:count])
+        page.wait_for_selector(f"text=p00{count - 1}")
+    for page in pages:
+        page.click("#score")
+    for count, page in zip((4, 5), pages, strict=True):
+        page.wait_for_selector(f"text={count} scored, 0 could not be")
+
+
+@pytest.mark.slow
+def test_the_report_in_a_browser(browser, capsys, finished, tmp_path):
+    """It opens without a network and without a complaint, and every image is there."""
+    path = tmp_path / "report.html"
+    places = ("--runs", finished.home / "runs", "--cache", finished.home / "cache")
+    assert call(capsys, "report", "-o", path, *places)[0] == 0
+    assert path.stat().st_size < 10_000_000
+    page = browser.new_context(offline=True).new_page()
+    errors = watched(page)
+    page.goto(path.as_uri())
+    images = "images => images.map(image => image.naturalWidth)"
+    widths = page.locator("img").evaluate_all(images)
+    assert len(widths) > 100 and min(widths) > 0
+    page.locator("td a").first.click()
+    assert "#run-" in page.url
+    assert not errors
+
+
+def test_the_page_is_an_extra():
+    """Nothing else imports gradio."""
+    code = "import sys, pipeline.serve.service, pipeline.report.page as _; "
+    code += "sys.exit('gradio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+    assert importlib.util.find_spec("pipeline.serve.page")
