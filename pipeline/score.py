@@ -20,6 +20,7 @@ from features.cache.shards import OK
 from features.decode import MAX_MEGAPIXELS
 from features.engine import timed
 from features.errors import InputError, UsageError
+from features.files import write_atomic
 from features.names import canonical
 from features.places import expand, place
 from features.plan import Block, Picture, blocks
@@ -40,6 +41,7 @@ EXAMPLES = """\
   python -m pipeline.score --run koniq/reiqa 'shards-{000..099}.tar' --gpu 0,1 -o scores.parquet
   python -m pipeline.score --run koniq/reiqa photos/ --cluster ray://head:10001 -o scores.parquet
   python -m pipeline.score --run ai/clip --prompt 'a red fox in snow' fox.png
+  python -m pipeline.score --run pcuid holiday/ -o scores.csv --html sorted.html
   python -m pipeline.score --head head.zip holiday/
   python -m pipeline.score --pairs pairs.csv --features content-lite holiday/
 """
@@ -72,6 +74,7 @@ def main(argv: list[str] | None = None) -> int:
         type=Path,
         help=f"write there instead of to stdout: a name that ends in {' or '.join(FORMATS)}",
     )
+    add("--html", metavar="PAGE.html", type=Path, help="a contact sheet, too, sorted by score")
     cli.add_way(options)
     # what the head was fitted on decides
     options.set_defaults(precision="")
@@ -92,40 +95,64 @@ def main(argv: list[str] | None = None) -> int:
     if chosen.output:
         given = (*chosen.pictures, *filter(None, [chosen.pairs]))
         check_output(chosen.output, map(expand, given))
+    if chosen.html and (chosen.html.is_dir() or not chosen.html.parent.is_dir()):
+        raise UsageError(f"--html {chosen.html}: expected a file in a folder that is there")
     pictures, scorer = _scorer(chosen)
     if chosen.output:
         check_names(chosen.output, pictures)
-        n_failed = _to_file(pictures, scorer, chosen.output, chosen.json)
+        n_failed, rows = _to_file(pictures, scorer, chosen.output, chosen.json)
     else:
-        n_failed = _to_stdout(pictures, scorer, chosen.json)
+        n_failed, rows = _to_stdout(pictures, scorer, chosen.json, bool(chosen.html))
+    if chosen.html:
+        _to_page(pictures, scorer, rows, chosen.html)
     cli.say(f"{len(pictures) - n_failed} scored, {n_failed} failed")
     if n_failed == len(pictures):
         raise InputError("not one picture could be scored; the reasons are above")
     return 0
 
 
-def _to_stdout(pictures: Sequence[Picture], scorer: Scorer, as_json: bool) -> int:
-    """Print scores as they are done, in order of name; return how many failed."""
+def _to_page(
+    pictures: Sequence[Picture], scorer: Scorer, rows: Sequence[tuple], page: Path
+) -> None:
+    """Write the contact sheet."""
+    from pipeline.contact import contact_sheet  # jinja2, which other outputs spare
+
+    about = scorer.about
+    title = f"{about['target']} of {about['db']}" if "db" in about else "few-shot scores"
+    higher = not about.get("direction", "").startswith("lower")
+    with progress(min(len(rows), 1000), "contact sheet") as bar:
+        text = contact_sheet(title, rows, pictures, higher, bar.update)
+    write_atomic(page, text.encode(errors="replace"))
+    cli.say(f"contact sheet {page}")
+
+
+Rows = tuple[int, Sequence[tuple]]
+
+
+def _to_stdout(
+    pictures: Sequence[Picture], scorer: Scorer, as_json: bool, keep: bool = False
+) -> Rows:
+    """Print scores as they are done, in order of name; return how many failed, and what to keep."""
     work = _Work(len(pictures), named=len(pictures))
     plan = map(Block, blocks(pictures))
-    scores: list[Score] = []  # only JSON wants them in one piece
+    scores: list[Score] = []  # only JSON and a page want them in one piece
     if not as_json:
         print(csv_text([]), end="")
     with work, contextlib.closing(scorer.in_turn(plan)) as found:
         for scored in found:
-            if as_json:
+            if as_json or keep:
                 scores += scored.scores
-            else:
+            if not as_json:
                 print(csv_text(map(values_of, scored.scores), header=False), end="", flush=True)
             work.add(scored)
+    rows = list(map(values_of, scores))
     if as_json:
-        rows = map(values_of, scores)
         cli.print_json([dict(zip(COLUMNS, row, strict=True)) for row in rows])
-    return work.n_failed
+    return work.n_failed, rows
 
 
-def _to_file(pictures: Sequence[Picture], scorer: Scorer, output: Path, as_json: bool) -> int:
-    """Write scores to a file, going on with what is kept of it; return how many failed."""
+def _to_file(pictures: Sequence[Picture], scorer: Scorer, output: Path, as_json: bool) -> Rows:
+    """Write scores to a file, going on with what is kept of it; return as `_to_stdout`."""
     began = time.perf_counter()
     with partial(output, scorer.settings) as part:
         plan, n_kept = part.lacking(pictures, scorer.prompted)
@@ -156,7 +183,7 @@ def _to_file(pictures: Sequence[Picture], scorer: Scorer, output: Path, as_json:
             "megapixels_per_second": round(work.pixels / 1e6 / total, 3),
         }
         cli.print_json(summary)
-    return table.n_failed
+    return table.n_failed, list(table.values())
 
 
 class _Work:
