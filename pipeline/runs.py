@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,21 +36,15 @@ def find_run(path: Path, runs: Path) -> Path:
     """Return the finished run that a path means.
 
     The path may be the run's own folder, or any folder above it that holds one run only by
-    `latest`; a relative one is looked for here and under runs/.
+    `latest`; a relative one is looked for here, under runs/, and under runs/<db>/.
 
     Raises
     ------
     InputError
         When there is none, or more than one.
     """
-    for start in (path, runs / path) if str(path) != "." else ():
-        if (start / "result.json").is_file():
-            return start.resolve()
-        found = sorted(p.parent.resolve() for p in start.glob("**/latest/result.json"))
-        # a run that was copied without links has no latest
-        found = found or sorted(p.parent.resolve() for p in start.glob("**/result.json"))
-        if not found and (start / "latest" / "result.json").is_file():
-            found = [(start / "latest").resolve()]
+    for starts in _starts(path, runs):
+        found = sorted({run for start in starts for run in _runs_in(start)})
         if len(found) == 1:
             return found[0]
         if found:
@@ -61,6 +56,28 @@ def find_run(path: Path, runs: Path) -> Path:
         f"--run {path}: there is no finished run there nor under {runs}; python -m pipeline.fit "
         "makes one and prints its folder"
     )
+
+
+def _starts(path: Path, runs: Path) -> Iterator[list[Path]]:
+    """Yield where a path may lead, the nearest first."""
+    if str(path) == ".":
+        return
+    yield [path]
+    yield [runs / path]
+    if not path.is_absolute() and ".." not in path.parts:
+        yield list(runs.glob(f"*/{path}"))
+
+
+def _runs_in(start: Path) -> list[Path]:
+    """Return the finished run that a folder is, or those in it that `latest` leads to."""
+    if (start / "result.json").is_file():
+        return [start.resolve()]
+    found = [p.parent.resolve() for p in start.glob("**/latest/result.json")]
+    # a run that was copied without links has no latest
+    found = found or [p.parent.resolve() for p in start.glob("**/result.json")]
+    if not found and (start / "latest" / "result.json").is_file():
+        found = [(start / "latest").resolve()]
+    return found
 
 
 class Run(NamedTuple):

@@ -8,16 +8,21 @@ import pytest
 from conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+N_PICTURES = {"analysis": 7, "getting-started": 2}
 
 
 @pytest.fixture(scope="module")
 def sample_home(tmp_path_factory):
-    """A home in which the sample is extracted with content-lite and fitted."""
+    """A home in which the sample is extracted with two feature sets, and fitted."""
     for package in ("torch", "timm", "piq", "nbclient", "ipykernel"):
         pytest.importorskip(package)
     home = tmp_path_factory.mktemp("home")
     environment = os.environ | {"MEANOPINION_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    for command in ("extract --db sample --features content-lite", "fit --db sample --trials 30"):
+    for command in (
+        "extract --db sample --features content-lite",
+        "extract --db sample --features nss",
+        "fit --db sample --trials 30",
+    ):
         name, *arguments = command.split()
         subprocess.run(
             [sys.executable, "-m", f"pipeline.{name}", *arguments],
@@ -44,7 +49,7 @@ def test_notebook_runs(path, sample_home, monkeypatch):
     client.execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
-    assert len(pictures) >= 4
+    assert len(pictures) == N_PICTURES[path.stem]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

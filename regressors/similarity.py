@@ -1,0 +1,36 @@
+"""How alike two sets of embeddings of the same pictures are, whatever their columns."""
+
+import numpy as np
+
+
+def linear_cka(X: np.ndarray, Y: np.ndarray) -> float:
+    """Return the centred kernel alignment of two linear kernels.
+
+    Kornblith, Norouzi, Lee, Hinton, "Similarity of neural network representations revisited", ICML
+    2019, equations 3 and 4. Rotations and a common scale of the columns do not change it.
+
+    Parameters
+    ----------
+    X, Y : (n, p) and (n, q) embeddings of the same n pictures
+
+    Returns
+    -------
+    0 (nothing in common) to 1 (the same but for rotation and scale)
+
+    Raises
+    ------
+    ValueError
+        When the rows are not as many, or all rows of one are alike.
+    """
+    if len(X) != len(Y):
+        raise ValueError(f"{len(X)} and {len(Y)} rows: expected the same pictures")
+    K, L = (_centred(np.asarray(Z, float)) for Z in (X, Y))
+    spread = np.linalg.norm(K) * np.linalg.norm(L)
+    if not spread:
+        raise ValueError("the embeddings of one set are all alike")
+    return float(np.sum(K * L) / spread)
+
+
+def _centred(Z: np.ndarray) -> np.ndarray:
+    Z = Z - Z.mean(axis=0)
+    return Z @ Z.T
