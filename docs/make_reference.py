@@ -10,6 +10,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH = "96"
+ACTIONS = {
+    "databases": ("list", "check"),
+    "weights": ("list", "verify", "fetch", "import"),
+    "cache": ("list", "verify", "pack", "prune"),
+    "head": ("export", "show"),
+}
 
 
 def reference() -> str:
@@ -20,12 +26,16 @@ def reference() -> str:
     parts = ["# Reference\n\nWritten by `python docs/make_reference.py` from `--help`.\n"]
     for name in COMMANDS:
         parts.append(f"## {name}\n\n```text\n{_help(name)}```\n")
+        parts += [
+            f"### {name} {action}\n\n```text\n{_help(name, action)}```\n"
+            for action in ACTIONS.get(name, ())
+        ]
     return "\n".join(parts)
 
 
-def _help(name: str) -> str:
+def _help(name: str, *action: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", f"pipeline.{name}", "--help"],
+        [sys.executable, "-m", f"pipeline.{name}", *action, "--help"],
         cwd=ROOT,
         env=os.environ | {"COLUMNS": WIDTH, "NO_COLOR": "1"},
         capture_output=True,

@@ -6,6 +6,7 @@ from features.files import read_json
 from features.names import parse
 from pipeline.databases import DATABASES
 from pipeline.heads import read_head
+from pipeline.results import FEW_GROUPS, number
 
 _MEDIANS = ("srcc", "krcc", "plcc_logistic", "rmse_logistic")
 UNKNOWN = "not stated"
@@ -20,9 +21,10 @@ def card_of(run: Path, licence: str = "", author: str = "") -> dict:
         When the run's files are damaged.
     """
     facts = read_head(run).facts
-    result = read_json(run / "result.json", "median", "folds", "n_pictures", "n_groups")
+    result = read_json(run / "result.json", "median", "n_pictures", "n_groups")
     encoders = [request.encoder for request in parse(facts["features"])]
     known = DATABASES.get(facts["db"])
+    enough = result["n_groups"] >= FEW_GROUPS
     return {
         "predicts": facts["target"],
         "range": facts["range"],
@@ -35,17 +37,17 @@ def card_of(run: Path, licence: str = "", author: str = "") -> dict:
         "encoder_licences": {one.name: one.licence for one in encoders},
         "seen": {one.name: list(one.seen) for one in encoders},
         "seen_this_database": result.get("seen_by", []),
-        "regressor": facts["regressor"],
-        "params": facts["params"],
-        "protocol": result["protocol"],
-        "protocol_says": result["protocol_says"],
-        "optimistic": result["optimistic"],
+        "regressor": facts.get("regressor", result.get("regressor", UNKNOWN)),
+        "params": facts.get("params", {}),
+        "protocol": result.get("protocol", UNKNOWN),
+        "protocol_says": result.get("protocol_says", UNKNOWN),
+        "optimistic": result.get("optimistic", ""),
         "median": {name: result["median"].get(name) for name in _MEDIANS},
-        "srcc_interval": result["srcc_interval"],
+        "srcc_interval": (enough and result.get("srcc_interval")) or None,
         "error90": facts["error90"],
         "coverage90": result.get("coverage90"),
         "note": facts["note"],
-        "versions": result["versions"],
+        "versions": result.get("versions", {}),
         "licence": licence or UNKNOWN,
         "author": author or UNKNOWN,
     }
@@ -56,7 +58,7 @@ def card_text(card: dict) -> str:
     scale, median = card["range"], card["median"]
     ends = f"{scale['low']:g} to {scale['high']:g}" if scale["low"] is not None else "any range"
     better = "higher" if scale["higher_is_better"] else "lower"
-    low, high = card["srcc_interval"]
+    interval = card["srcc_interval"]
     seen = [f"{name}: {', '.join(what) or 'nothing'}" for name, what in card["seen"].items()]
     licences = [f"{name}: {text}" for name, text in card["encoder_licences"].items()]
     rows = {
@@ -67,10 +69,11 @@ def card_text(card: dict) -> str:
         "Head": f"`{card['regressor']}` {_params(card['params'])}",
         "Protocol": f"{card['protocol']}: {card['protocol_says']}",
         "Optimistic": card["optimistic"] or "no",
-        "SRCC": f"{median['srcc']:.4f}, 95 % interval [{low:.3f}, {high:.3f}]",
-        "PLCC after the 4-parameter logistic": _number(median["plcc_logistic"]),
+        "SRCC": number(median["srcc"])
+        + (f", 95 % interval [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""),
+        "PLCC after the 4-parameter logistic": number(median["plcc_logistic"]),
         "Nine of ten scores lie within": f"{card['error90']:.4g} of the prediction",
-        "Share of test pictures that did": _number(card["coverage90"], 3),
+        "Share of test pictures that did": number(card["coverage90"], 3),
         "The encoders have seen": "; ".join(seen),
         "Of them, this very database": ", ".join(card["seen_this_database"]) or "none",
         "Licences of the encoders' weights": "; ".join(licences),
@@ -98,10 +101,6 @@ def _params(params: dict) -> str:
         f"{name} {value:.4g}" if isinstance(value, int | float) else f"{name} {value}"
         for name, value in params.items()
     )
-
-
-def _number(value: float | None, digits: int = 4) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _cell(text: str) -> str:

@@ -1,12 +1,13 @@
 """A folder as a contact sheet, sorted by score: one HTML file that needs nothing else."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import jinja2
-
 from features.cache.shards import OK
+from features.decode import MAX_MEGAPIXELS
 from features.plan import Picture
+from features.progress import progress
+from pipeline.templating import render
 from pipeline.thumbnails import Thumbnail, thumbnail
 
 MOST = 1000  # pictures: about 6 kB each
@@ -28,18 +29,18 @@ def contact_sheet(
     title: str,
     rows: Iterable[tuple],
     pictures: Sequence[Picture],
-    higher_is_better: bool,
-    on_done: Callable[[], object] = lambda: None,
+    higher_is_better: bool | None = None,
+    max_megapixels: float = MAX_MEGAPIXELS,
 ) -> str:
     """Return pictures as HTML, the best first, then those without a score, with their reasons.
 
     Parameters
     ----------
     rows : as of `pipeline.outputs.values_of`
+    higher_is_better : None where nobody says; the highest come first
     pictures : where each lies; beyond `MOST`, the best half and the worst half are shown
-    on_done : called after each thumbnail
     """
-    sign = -1 if higher_is_better else 1
+    sign = 1 if higher_is_better is False else -1
     scored, failed = [], []
     for row in rows:
         (scored if row[-1] == OK else failed).append(row)
@@ -48,18 +49,14 @@ def contact_sheet(
     shown = scored[: MOST // 2] + scored[-(MOST // 2) :] if left_out else scored
     path = {one.name: one.path for one in pictures}
     cells = []
-    for row in shown:
-        cells.append(Cell(*row, thumbnail(path[row[0]])))
-        on_done()
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("sheet.html.j2").render(
+    with progress(len(shown), "contact sheet") as bar:
+        for row in shown:
+            cells.append(Cell(*row, thumbnail(path[row[0]], max_megapixels=max_megapixels)))
+            bar.update()
+    return render(
+        "contact",
         title=title,
+        first="highest" if higher_is_better is None else "best",
         cells=cells,
         failed=[Cell(*row, Thumbnail("")) for row in failed],
         left_out=left_out,

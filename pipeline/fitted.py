@@ -81,12 +81,13 @@ def fitted_scorer(
         "encoders": facts["encoders"],
         **settings_of_scores(runtimes, max_megapixels),
     }
-    better = "higher" if facts["range"]["higher_is_better"] else "lower"
+    higher = facts["range"]["higher_is_better"]
+    better = "higher" if higher else "lower"
     about = {"run": str(run), "db": facts["db"], "target": facts["target"]}
     about |= {"direction": f"{better} is better"} | provenance()
     prompted = any(request.prompted for request in requests)
     names = tuple(request.name for request in requests)
-    return Scorer(names, embed, judge, settings, about, prompted, flags=True)
+    return Scorer(names, embed, judge, settings, about, prompted, True, higher)
 
 
 def settings_of_scores(runtimes: Mapping[str, Runtime], max_megapixels: float) -> dict:

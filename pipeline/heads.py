@@ -24,8 +24,18 @@ _KEYS = (
     *("kind", "db", "target", "range", "features", "encoders", "note", "median_srcc"),
     *("error90", "distance_max", "arrays_sha256"),
 )
-# Arrays of numbers hardly shrink: what unpacks to more is no head.
-_RATIO, _SMALL = 20, 2**20
+# The arrays of each kind, and their shapes: p columns, s rows of the training data.
+_SHAPES = {
+    "linear": {"mean": "p", "scale": "p", "coef": "p", "intercept": "1"},
+    "rbf": {
+        "mean": "p",
+        "scale": "p",
+        "support": "sp",
+        "dual": "s",
+        "intercept": "1",
+        "gamma": "1",
+    },
+}
 
 
 class Head(NamedTuple):
@@ -72,8 +82,10 @@ def read_head(place: Path) -> Head:
         raise InputError(f"the head {place / ARRAYS} is not the one that {FACTS} describes")
     try:
         arrays = load(files[ARRAYS])
-    except SafetensorError as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"the head {place / ARRAYS} cannot be read: {error}") from error
+    if wrong := _wrong(arrays, facts):
+        raise InputError(f"the head {place} was damaged or changed: {wrong}")
     return Head(place, arrays, facts, {name: sha256(files[name]) for name in (ARRAYS, FACTS)})
 
 
@@ -96,8 +108,32 @@ def pack_head(run: Path, card: dict, text: str) -> bytes:
 
 def read_card(place: Path) -> tuple[dict, str]:
     """Return the card of a ZIP, for programs and for people; errors as of `read_head`."""
+    read_head(place)
     files = _unpacked(place)
-    return parse_json(files[MANIFEST], f"{place}: {MANIFEST}", "card")["card"], files[CARD].decode()
+    card = parse_json(files[MANIFEST], f"{place}: {MANIFEST}", "card")["card"]
+    return card, files[CARD].decode(errors="replace")
+
+
+def _wrong(arrays: Mapping[str, np.ndarray], facts: Mapping) -> str:
+    """Return why arrays and facts make no head; empty where they do, or where the kind is new."""
+    numbers = ("error90", "distance_max", "median_srcc")
+    for name in numbers:
+        if isinstance(facts[name], bool) or not isinstance(facts[name], int | float):
+            return f"{name} is no number"
+    scale = facts["range"]
+    if not isinstance(scale, dict) or not {"low", "high", "higher_is_better"} <= set(scale):
+        return "range says no low, high and higher_is_better"
+    if not isinstance(facts["encoders"], dict) or not isinstance(facts["features"], str):
+        return "encoders or features are not what they must be"
+    sizes = {"1": 1}
+    for name, letters in _SHAPES.get(facts["kind"], {}).items():
+        array = arrays.get(name)
+        if array is None or array.ndim != len(letters) or not np.isfinite(array).all():
+            return f"{name} is missing, or holds what is no number"
+        for letter, size in zip(letters, array.shape, strict=True):
+            if sizes.setdefault(letter, size) != size:
+                return f"{name} has the shape {array.shape}, which does not go with the others"
+    return ""
 
 
 def _unpacked(place: Path) -> dict[str, bytes]:
@@ -112,21 +148,26 @@ def _unpacked(place: Path) -> dict[str, bytes]:
                     f"{', '.join(one.filename for one in inside[:5]) or 'nothing'}; "
                     "python -m pipeline.head export makes one"
                 )
-            most = _SMALL + _RATIO * place.stat().st_size
-            if sum(one.file_size for one in inside) > most:
+            # stored as they are, files cannot unpack to more than the ZIP is
+            if any(
+                one.compress_type != zipfile.ZIP_STORED or one.compress_size != one.file_size
+                for one in inside
+            ):
                 raise InputError(
-                    f"{place} is no head: it would unpack to "
-                    f"{sum(one.file_size for one in inside):,} bytes, at most {most:,} are expected"
+                    f"{place} is no head: its files are compressed, which no head's are"
                 )
             files = {one.filename: archive.read(one) for one in inside}
     except FileNotFoundError:
         raise InputError(f"{place} is not there: expected a run's folder or a head.zip") from None
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except InputError:
+        raise
+    except (OSError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError) as error:
         raise InputError(f"{place} is no head: {error}; expected a ZIP") from error
     manifest = parse_json(files[MANIFEST], f"{place}: {MANIFEST}", "format", "files", "card")
     if manifest["format"] != FORMAT:
         raise InputError(f"{place}: {manifest['format']!r} needs another version than {FORMAT!r}")
-    wrong = [n for n in sorted(names - {MANIFEST}) if manifest["files"].get(n) != sha256(files[n])]
+    told = manifest["files"] if isinstance(manifest["files"], dict) else {}
+    wrong = [n for n in sorted(names - {MANIFEST}) if told.get(n) != sha256(files[n])]
     if wrong:
         raise InputError(f"{place} was damaged or changed: {wrong[0]} is not the one that was made")
     return files

@@ -137,6 +137,16 @@ def check_output(output: Path, given: Iterable[Path]) -> None:
         raise UsageError(f"-o {output}: expected a file in a folder that is there")
 
 
+def check_page(page: Path, given: Iterable[Path]) -> None:
+    """Refuse a page that could not be written in the end; as `check_output`."""
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--html {page}: expected a name that ends in .html")
+    if any(page.resolve() == path.resolve() for path in given):
+        raise UsageError(f"--html {page} would overwrite another file of this command")
+    if page.is_dir() or not page.parent.is_dir():
+        raise UsageError(f"--html {page}: expected a file in a folder that is there")
+
+
 def check_names(output: Path, pictures: Sequence[Picture]) -> None:
     """Refuse Parquet for names of files that are no UTF-8.
 

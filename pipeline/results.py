@@ -57,27 +57,33 @@ def _cells(result: dict) -> tuple[str, ...]:
     return (
         f"{result['db']} {result['target']}",
         result["features"],
-        _head(result),
+        head_of(result),
         str(result["n_pictures"]),
         f"{median['srcc']:.4f}",
         interval,
-        *(_number(median[name], 4) for name in ("krcc", "plcc", "plcc_logistic")),
-        _number(median["rmse_logistic"], 3),
-        _number(result["srcc_spread"]["sd"], 4),
-        _number((result.get("size_baseline") or {}).get("srcc"), 3),
+        *(number(median[name], 4) for name in ("krcc", "plcc", "plcc_logistic")),
+        number(median["rmse_logistic"], 3),
+        number(result["srcc_spread"]["sd"], 4),
+        number((result.get("size_baseline") or {}).get("srcc"), 3),
     )
 
 
-def _head(result: dict) -> str:
-    """Name the head, and its protocol where it is not the usual one."""
+def head_of(result: dict) -> str:
+    """Return the head's name, and its protocol where it is not the usual one."""
     if result["protocol"] == "nested":
         return result["regressor"]
     marked = "!" if result["optimistic"] else ""
     return f"{result['regressor']} {result['protocol']}{marked}"
 
 
-def _number(value: float | None, digits: int) -> str:
+def number(value: float | None, digits: int = 4) -> str:
+    """Return a number to read; a dash where there is none."""
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def span(interval: Sequence[float] | None) -> str:
+    """Return an interval to read; a dash where there is none."""
+    return "-" if interval is None else f"[{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
 def _notes(result: dict) -> list[str]:
@@ -99,7 +105,7 @@ def _notes(result: dict) -> list[str]:
         if result.get("seen_by")
         else ""
     )
-    where = f"{result['db']} {result['features']} {_head(result)}"
+    where = f"{result['db']} {result['features']} {head_of(result)}"
     optimistic = f"{where}: OPTIMISTIC: {result['optimistic']}" if result["optimistic"] else ""
     lost = sum(fold.get("n_trials_without_head", 0) for fold in result["folds"])
     without = (
@@ -138,5 +144,5 @@ def _edges(result: dict) -> list[str]:
     if not edges:
         return []
     where = ", ".join(f"{name} ({edge} {key})" for name, e in edges for key, edge in e.items())
-    head = f"{result['db']} {result['features']} {_head(result)}"
+    head = f"{result['db']} {result['features']} {head_of(result)}"
     return [f"{head}: best value at the edge of its space in {where}"]

@@ -11,7 +11,7 @@ import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -29,7 +29,15 @@ from features.work import SECONDS
 from pipeline import cli
 from pipeline.fitted import fitted_scorer
 from pipeline.heads import Head, read_head
-from pipeline.outputs import COLUMNS, FORMATS, check_names, check_output, csv_text, values_of
+from pipeline.outputs import (
+    COLUMNS,
+    FORMATS,
+    check_names,
+    check_output,
+    check_page,
+    csv_text,
+    values_of,
+)
 from pipeline.partial import partial
 from pipeline.runs import find_run
 from pipeline.scoring import Score, Scored, Scorer, collect
@@ -95,8 +103,9 @@ def main(argv: list[str] | None = None) -> int:
     if chosen.output:
         given = (*chosen.pictures, *filter(None, [chosen.pairs]))
         check_output(chosen.output, map(expand, given))
-    if chosen.html and (chosen.html.is_dir() or not chosen.html.parent.is_dir()):
-        raise UsageError(f"--html {chosen.html}: expected a file in a folder that is there")
+    if chosen.html:
+        given = (*chosen.pictures, *filter(None, [chosen.pairs, chosen.output]))
+        check_page(chosen.html, map(expand, map(str, given)))
     pictures, scorer = _scorer(chosen)
     if chosen.output:
         check_names(chosen.output, pictures)
@@ -104,7 +113,7 @@ def main(argv: list[str] | None = None) -> int:
     else:
         n_failed, rows = _to_stdout(pictures, scorer, chosen.json, bool(chosen.html))
     if chosen.html:
-        _to_page(pictures, scorer, rows, chosen.html)
+        _to_page(pictures, scorer, rows(), chosen.html, chosen.max_megapixels)
     cli.say(f"{len(pictures) - n_failed} scored, {n_failed} failed")
     if n_failed == len(pictures):
         raise InputError("not one picture could be scored; the reasons are above")
@@ -112,27 +121,29 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _to_page(
-    pictures: Sequence[Picture], scorer: Scorer, rows: Sequence[tuple], page: Path
+    pictures: Sequence[Picture],
+    scorer: Scorer,
+    rows: Iterable[tuple],
+    page: Path,
+    max_megapixels: float,
 ) -> None:
     """Write the contact sheet."""
     from pipeline.contact import contact_sheet  # jinja2, which other outputs spare
 
     about = scorer.about
     title = f"{about['target']} of {about['db']}" if "db" in about else "few-shot scores"
-    higher = not about.get("direction", "").startswith("lower")
-    with progress(min(len(rows), 1000), "contact sheet") as bar:
-        text = contact_sheet(title, rows, pictures, higher, bar.update)
+    text = contact_sheet(title, rows, pictures, scorer.higher_is_better, max_megapixels)
     write_atomic(page, text.encode(errors="replace"))
     cli.say(f"contact sheet {page}")
 
 
-Rows = tuple[int, Sequence[tuple]]
+Rows = tuple[int, Callable[[], Iterable[tuple]]]
 
 
 def _to_stdout(
     pictures: Sequence[Picture], scorer: Scorer, as_json: bool, keep: bool = False
 ) -> Rows:
-    """Print scores as they are done, in order of name; return how many failed, and what to keep."""
+    """Print scores in order of name as they are done; return how many failed, and their rows."""
     work = _Work(len(pictures), named=len(pictures))
     plan = map(Block, blocks(pictures))
     scores: list[Score] = []  # only JSON and a page want them in one piece
@@ -145,10 +156,9 @@ def _to_stdout(
             if not as_json:
                 print(csv_text(map(values_of, scored.scores), header=False), end="", flush=True)
             work.add(scored)
-    rows = list(map(values_of, scores))
     if as_json:
-        cli.print_json([dict(zip(COLUMNS, row, strict=True)) for row in rows])
-    return work.n_failed, rows
+        cli.print_json([dict(zip(COLUMNS, row, strict=True)) for row in map(values_of, scores)])
+    return work.n_failed, lambda: map(values_of, scores)
 
 
 def _to_file(pictures: Sequence[Picture], scorer: Scorer, output: Path, as_json: bool) -> Rows:
@@ -183,7 +193,7 @@ def _to_file(pictures: Sequence[Picture], scorer: Scorer, output: Path, as_json:
             "megapixels_per_second": round(work.pixels / 1e6 / total, 3),
         }
         cli.print_json(summary)
-    return table.n_failed, list(table.values())
+    return table.n_failed, table.values
 
 
 class _Work:

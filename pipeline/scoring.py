@@ -73,6 +73,7 @@ class Scorer:
     about : what the scores mean, for a file's metadata
     prompted : whether a picture's prompt decides its score
     flags : whether the judge tells what lies outside
+    higher_is_better : None where nobody said so
     """
 
     encoders: tuple[str, ...]
@@ -82,6 +83,7 @@ class Scorer:
     about: Mapping[str, str]
     prompted: bool = False
     flags: bool = False
+    higher_is_better: bool | None = None
 
     def score(self, plan: Iterable[Block]) -> Iterator[Scored]:
         """Yield the scores of every block as it is done, in whatever order."""

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import scipy.stats
 
+from regressors.metrics import is_flat
+
 N_DRAWS = 2000
 LEVEL = 0.95
 _CHUNK = 4_000_000  # numbers of one float64 work array
@@ -42,7 +44,7 @@ def weighted_srcc(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarr
 def weighted_plcc(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return Pearson's correlation, with the parameters and the result of `weighted_srcc`."""
     # moved and stretched, which moves no correlation, so that sums lose no digits
-    x, y = ((z - np.mean(z)) / (np.std(z) or 1.0) for z in (x, y))
+    x, y = (np.zeros(len(z)) if is_flat(z) else (z - np.mean(z)) / np.std(z) for z in (x, y))
     return _in_parts(x, y, weights, lambda values, weights: np.tile(values, (len(weights), 1)))
 
 

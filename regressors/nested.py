@@ -185,11 +185,11 @@ def reach(tuned: Tuned, X: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 
 def _error90(tuned: Tuned, y: np.ndarray) -> float:
-    """Return the split-conformal half width of intervals that hold nine of ten new scores.
+    """Return the half width of intervals that should hold nine of ten new scores.
 
-    Lei, G'Sell, Rinaldo, Tibshirani, Wasserman, "Distribution-free predictive inference for
-    regression", JASA 2018, algorithm 2, on the errors of the inner folds: of n exchangeable ones
-    the ceil(.9 (n + 1))-th smallest.
+    Of n errors the ceil(.9 (n + 1))-th smallest, as split conformal prediction has it (Lei, G'Sell,
+    Rinaldo, Tibshirani, Wasserman, JASA 2018, algorithm 2); but the errors are those of the inner
+    folds, whose models chose the hyper-parameters: what is promised there is measured here.
     """
     errors = np.abs(y - tuned.out_of_fold)[np.isfinite(tuned.out_of_fold)]
     rank = min(len(errors), int(np.ceil(0.9 * (len(errors) + 1))))

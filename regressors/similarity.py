@@ -24,13 +24,13 @@ def linear_cka(X: np.ndarray, Y: np.ndarray) -> float:
     """
     if len(X) != len(Y):
         raise ValueError(f"{len(X)} and {len(Y)} rows: expected the same pictures")
-    K, L = (_centred(np.asarray(Z, float)) for Z in (X, Y))
-    spread = np.linalg.norm(K) * np.linalg.norm(L)
+    X, Y = (np.asarray(Z, float) - np.mean(Z, axis=0, dtype=float) for Z in (X, Y))
+    if max(X.shape[1], Y.shape[1]) < len(X):  # columns by columns is smaller than rows by rows
+        together = np.linalg.norm(Y.T @ X) ** 2
+        spread = np.linalg.norm(X.T @ X) * np.linalg.norm(Y.T @ Y)
+    else:
+        K, L = X @ X.T, Y @ Y.T
+        together, spread = np.sum(K * L), np.linalg.norm(K) * np.linalg.norm(L)
     if not spread:
         raise ValueError("the embeddings of one set are all alike")
-    return float(np.sum(K * L) / spread)
-
-
-def _centred(Z: np.ndarray) -> np.ndarray:
-    Z = Z - Z.mean(axis=0)
-    return Z @ Z.T
+    return float(together / spread)

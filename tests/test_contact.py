@@ -72,5 +72,14 @@ def test_many(folder, monkeypatch):
 def test_a_page_that_cannot_be_written(capsys, folder, finished):
     """It is refused before any work."""
     run = finished.runs["nss", "ridge"]
-    code, _, err = call(capsys, "score", "--run", run, folder, "--html", folder / "no" / "p.html")
-    assert code == 2 and "in a folder that is there" in err
+    picture = folder / "p000.png"
+    for page, expected in (
+        (folder / "no" / "p.html", "in a folder that is there"),
+        (folder / "page.png", "a name that ends in .html"),
+    ):
+        code, _, err = call(capsys, "score", "--run", run, picture, "--html", page)
+        assert code == 2 and expected in err
+    page = folder / "page.html"
+    page.write_text("a picture, perhaps")
+    code, _, err = call(capsys, "score", "--run", run, page, "--html", page)
+    assert code == 2 and "would overwrite" in err

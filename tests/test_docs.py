@@ -1,11 +1,10 @@
 """What README and docs tell people to type: all of it is understood, the tutorial is done."""
 
 import argparse
-import importlib
+import importlib.util
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 
 import pytest
@@ -101,21 +100,19 @@ def test_the_tutorial(capsys, here):
 @pytest.mark.slow
 def test_how_to(capsys, here):
     """What the how-to says of a user's own data."""
-    assert do(capsys, "how-to.md") >= 4
+    assert do(capsys, "how-to.md") == 5
 
 
 @pytest.mark.slow
-def test_optuna_dashboard_reads_a_journal(finished):
-    """The storage that it opens is ours as it is."""
+def test_optuna_reads_a_journal_alone(finished, tmp_path):
+    """What optuna-dashboard opens, a journal without its folder, is as we write it."""
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    path = finished.runs["nss", "ridge"] / "studies" / "fold-0.journal"
-    copy = path.with_suffix(".copy")
-    shutil.copy(path, copy)
+    copy = tmp_path / "fold-0.journal"
+    shutil.copy(finished.runs["nss", "ridge"] / "studies" / copy.name, copy)
     (found,) = optuna.get_all_study_summaries(JournalStorage(JournalFileBackend(str(copy))))
-    copy.unlink()
     assert found.n_trials == 6
 
 
@@ -123,12 +120,12 @@ def test_optuna_dashboard_reads_a_journal(finished):
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="argparse prints differently elsewhere")
 def test_the_reference_is_of_today():
     """docs/reference.md is what the commands print."""
-    page = ROOT / "docs" / "reference.md"
-    before = page.read_text()
-    subprocess.run([sys.executable, ROOT / "docs" / "make_reference.py"], check=True)
-    after = page.read_text()
-    page.write_text(before)
-    assert after == before, "python docs/make_reference.py writes it anew"
+    make = ROOT / "docs" / "make_reference.py"
+    spec = importlib.util.spec_from_file_location("make_reference", make)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    written = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert module.reference() == written, "python docs/make_reference.py writes it anew"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

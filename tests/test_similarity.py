@@ -14,7 +14,11 @@ def test_rotation_scale_and_shift_change_nothing():
     assert linear_cka(X, X) == pytest.approx(1)
     turned = 3 * X @ ortho_group.rvs(7, random_state=1) + rng.normal(size=7)
     assert linear_cka(X, turned) == pytest.approx(1, abs=1e-12)
-    assert linear_cka(X, rng.normal(size=(60, 7))) < 0.4
+    other = rng.normal(size=(60, 7))
+    assert linear_cka(X, other) < 0.4
+    # columns without a number in them choose the other of the two ways
+    wide = [np.hstack([Z, np.zeros((60, 70))]) for Z in (X, other)]
+    assert linear_cka(*wide) == pytest.approx(linear_cka(X, other), abs=1e-12)
 
 
 def test_two_columns_are_a_squared_correlation():

@@ -11,6 +11,7 @@ from features.files import write_atomic
 from features.places import expand
 from features.progress import progress
 from pipeline import cli
+from pipeline.databases import cache_name
 from pipeline.report.collect import Line, find_lines, marked
 from pipeline.report.details import details
 from pipeline.report.formats import FORMATS
@@ -87,10 +88,10 @@ def _checked(name: str) -> Path:
 
 def _only(lines: list[Line], dbs: list[str]) -> list[Line]:
     known = {line.result["db"] for line in lines}
-    for db in dbs:
-        if db not in known:
-            raise UsageError(f"--db {db}: there are runs of {', '.join(sorted(known))}")
-    return [line for line in lines if line.result["db"] in dbs]
+    names = {db if db in known else cache_name(db) for db in dbs}
+    if strange := names - known:
+        raise UsageError(f"--db {', '.join(strange)}: there are runs of {', '.join(sorted(known))}")
+    return [line for line in lines if line.result["db"] in names]
 
 
 def _in_turn(lines: list[Line]) -> list[Line]:

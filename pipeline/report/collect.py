@@ -8,7 +8,7 @@ from pathlib import Path
 from features.errors import InputError
 from features.files import read_json
 from pipeline.comparing import TIE, compare
-from pipeline.results import FEW_GROUPS
+from pipeline.results import FEW_GROUPS, head_of
 from regressors.errors import DataError
 
 _NEEDED = (
@@ -35,15 +35,14 @@ class Line:
     mark: str = UNKNOWN
 
     @property
-    def group(self) -> tuple[str, str]:
-        """What it competes within: the database and its target."""
-        return self.result["db"], self.result["target"]
+    def group(self) -> tuple[str, str, str]:
+        """What it competes within: the database, its target, the protocol."""
+        return self.result["db"], self.result["target"], self.result["protocol"]
 
     @property
     def head(self) -> str:
         """The regressor, and the protocol where it is not the usual one."""
-        protocol = self.result["protocol"]
-        return self.result["regressor"] + ("" if protocol == "nested" else f" {protocol}")
+        return head_of(self.result).rstrip("!")
 
     @property
     def anchor(self) -> str:
@@ -73,8 +72,9 @@ def find_lines(runs: Path) -> tuple[list[Line], list[str]]:
             continue
         try:
             result = read_json(path / "result.json", *_NEEDED)
-            if result["median"]["srcc"] is None:
+            if not isinstance(result["median"]["srcc"], float | int):
                 raise InputError(f"{path / 'result.json'} has no SRCC")
+            read_json(path / "settings.json")
             lines.append(Line(path, result))
         except (InputError, KeyError, TypeError) as error:
             left_out.append(f"{path}: {error}")
@@ -84,7 +84,12 @@ def find_lines(runs: Path) -> tuple[list[Line], list[str]]:
             f"{runs} holds no finished run{more}: python -m pipeline.fit makes one; --runs names "
             "another folder"
         )
-    return sorted(lines, key=lambda line: (*line.group, -line.result["median"]["srcc"])), left_out
+    nested = {"nested": ""}  # first
+    order = [
+        (*line.group[:2], nested.get(line.group[2], line.group[2]), -line.result["median"]["srcc"])
+        for line in lines
+    ]
+    return [lines[k] for k in sorted(range(len(lines)), key=order.__getitem__)], left_out
 
 
 def marked(lines: Iterable[Line], on_done: Callable[[], object] = lambda: None) -> Iterator[Line]:

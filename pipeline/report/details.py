@@ -1,6 +1,8 @@
 """All that the page says of one run."""
 
+import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,11 +15,12 @@ from optuna.storages.journal import JournalFileBackend
 from features.errors import InputError
 from features.files import read_json
 from features.names import parse
+from pipeline.comparing import read_side
 from pipeline.report import figures
 from pipeline.report.collect import Line
-from pipeline.runs import load_run
 from pipeline.tables import CachedTable, cached_databases, read_cached_table
 from pipeline.thumbnails import Thumbnail, thumbnail, uri
+from regressors.errors import DataError
 
 N_SHOWN = 12  # of the worst and of the best predictions
 N_GROUPS = 10
@@ -40,7 +43,8 @@ class Details:
     Attributes
     ----------
     scatter, diagnosis : images as data: addresses; empty where a file is missing
-    groups : (name, pictures, mean absolute error), the worst first
+    groups, types : (name, pictures, mean absolute error) of each group and each type of distortion,
+        the worst first
     seen : encoder -> what it was trained on
     problems : what could not be shown, and why
     """
@@ -51,6 +55,7 @@ class Details:
     worst: list[Shown]
     best: list[Shown]
     groups: list[tuple[str, int, float]]
+    types: list[tuple[str, int, float]]
     seen: dict[str, str]
     settings: dict
     problems: list[str] = field(default_factory=list)
@@ -66,25 +71,26 @@ def details(line: Line, cache: Path, pictures: bool = True) -> Details:
     """
     problems: list[str] = []
     target, result = line.result["target"], line.result
-    scatter, shown, groups, drawn = "", ([], []), [], ""
-    try:
+    scatter, drawn, shown, groups, types = "", "", ([], []), [], []
+    with _told(problems, "no scatter plot"):
         scatter = uri("image/png", (line.run / "scatter.png").read_bytes())
-    except OSError as error:
-        problems.append(f"no scatter plot: {error}")
-    try:
-        predictions = load_run(line.run).predictions
+    predictions = None
+    with _told(problems, "no predictions"):
+        predictions = read_side(line.run).predictions
+    if predictions is not None:
         each = _by_picture(predictions, target)
         groups = _by_group(each)
-        studies = _studies(line.run / "studies", problems)
-        error90 = [fold["error90"] for fold in result["folds"] if "error90" in fold]
-        half = float(np.median(error90)) if error90 else None
-        drawn = uri("image/png", figures.diagnosis(predictions, target, half, studies))
-        if pictures and result["db"] not in cached_databases(cache):
-            problems.append(f"no pictures: {result['db']} is not in the cache {cache} (--cache)")
-        elif pictures:
-            shown = _shown(each, read_cached_table(cache, result["db"]))
-    except (InputError, OSError, ValueError, KeyError) as error:
-        problems.append(str(error))
+        with _told(problems, "no calibration"):
+            errors = [fold["error90"] for fold in result["folds"] if "error90" in fold]
+            half = float(np.median(errors)) if errors else None
+            studies = _studies(line.run / "studies", problems)
+            drawn = uri("image/png", figures.diagnosis(predictions, target, half, studies))
+        with _told(problems, "no pictures"):
+            if result["db"] not in cached_databases(cache):
+                raise InputError(f"{result['db']} is not in the cache {cache} (--cache)")
+            table = read_cached_table(cache, result["db"])
+            types = _by_type(each, table)
+            shown = _shown(each, table) if pictures else shown
     try:
         seen = {
             request.name: ", ".join(request.encoder.seen) or "nothing"
@@ -93,7 +99,16 @@ def details(line: Line, cache: Path, pictures: bool = True) -> Details:
     except InputError as error:  # an encoder of another version
         seen = {result["features"]: f"not known here: {error}"}
     settings = read_json(line.run / "settings.json")
-    return Details(line, scatter, drawn, *shown, groups, seen, settings, problems)
+    return Details(line, scatter, drawn, *shown, groups, types, seen, settings, problems)
+
+
+@contextlib.contextmanager
+def _told(problems: list[str], what: str) -> Iterator[None]:
+    """Let a part that cannot be shown be a line, and the other parts be shown."""
+    try:
+        yield
+    except (InputError, DataError, OSError, ValueError, KeyError, TypeError) as error:
+        problems.append(f"{what}: {error}")
 
 
 def _by_picture(predictions: pd.DataFrame, target: str) -> pd.DataFrame:
@@ -106,12 +121,23 @@ def _by_picture(predictions: pd.DataFrame, target: str) -> pd.DataFrame:
     return found.reset_index()
 
 
+def _by_type(each: pd.DataFrame, table: CachedTable) -> list[tuple[str, int, float]]:
+    if "distortion" not in table.table:
+        return []
+    types = each["name"].map(table.table.set_index("name")["distortion"]).fillna("")
+    return _worst_first(each, types) if types.nunique() > 1 else []
+
+
+def _worst_first(each: pd.DataFrame, by: pd.Series) -> list[tuple[str, int, float]]:
+    found = each.groupby(by.to_numpy(str))["error"].agg(["size", "mean"])
+    worst = found.sort_values("mean", ascending=False, kind="stable")
+    return [(name, int(row["size"]), float(row["mean"])) for name, row in worst.iterrows()]
+
+
 def _by_group(each: pd.DataFrame) -> list[tuple[str, int, float]]:
     if len(each) < 2 * each["group"].nunique():  # most pictures by themselves
         return []
-    found = each.groupby("group")["error"].agg(["size", "mean"])
-    worst = found.sort_values("mean", ascending=False, kind="stable").head(N_GROUPS)
-    return [(str(name), int(row["size"]), float(row["mean"])) for name, row in worst.iterrows()]
+    return _worst_first(each, each["group"])[:N_GROUPS]
 
 
 def _shown(each: pd.DataFrame, table: CachedTable) -> tuple[list[Shown], list[Shown]]:

@@ -80,7 +80,9 @@ def _calibration(
     parts = [mos[rows] for rows in _tenths(prediction)]
     means = np.array([part.mean() for part in parts])
     low, high = np.array([np.quantile(part, [0.05, 0.95]) for part in parts]).T
-    axes.errorbar(x, means, [means - low, high - means], fmt="o", color=_BLUE, ms=4, lw=1)
+    axes.errorbar(
+        x, means, np.maximum([means - low, high - means], 0), fmt="o", color=_BLUE, ms=4, lw=1
+    )
     axes.set_xlabel("prediction", fontsize=8)
     axes.set_ylabel("observed score", fontsize=8)
 

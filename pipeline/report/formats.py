@@ -4,7 +4,8 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 
-from pipeline.report.collect import BEST, TIED, Line
+from pipeline.report.collect import BEST, TIED, UNKNOWN, Line
+from pipeline.results import number, span
 
 COLUMNS = (
     *("database", "target", "features", "regressor", "protocol", "pictures", "groups"),
@@ -76,8 +77,8 @@ def as_latex(lines: Sequence[Line]) -> str:
 
 LEGEND = (
     "Medians over folds; PLCC* after the 4-parameter logistic; bold: the best of a database; =: "
-    "the paired 95 % interval of the difference to it holds 0; !: optimistic, not ranked; size: "
-    "SRCC of the pictures' height, width and bytes alone."
+    "the paired 95 % interval of the difference to it holds 0; ?: not compared with it; !: "
+    "optimistic, not ranked; size: SRCC of the pictures' height, width and bytes alone."
 )
 
 
@@ -87,7 +88,8 @@ def _escaped(text: str) -> str:
 
 def _cells(line: Line, best: str, tied: str, escape: Callable[[str], str] = str) -> tuple[str, ...]:
     result, median = line.result, line.result["median"]
-    style = {BEST: best, TIED: tied}.get(line.mark, "{}")
+    unknown = "{}" if result["optimistic"] else "{} ?"
+    style = {BEST: best, TIED: tied, UNKNOWN: unknown}.get(line.mark, "{}")
     return (
         escape(f"{result['db']} {result['target']}"),
         escape(result["features"]),
@@ -99,16 +101,6 @@ def _cells(line: Line, best: str, tied: str, escape: Callable[[str], str] = str)
         span(line.interval("plcc_logistic")),
         number((result.get("size_baseline") or {}).get("srcc"), 3),
     )
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """Return a number to read; a dash where there is none."""
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def span(interval: Sequence[float] | None) -> str:
-    """Return an interval to read; a dash where there is none."""
-    return "-" if interval is None else f"[{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
 FORMATS: dict[str, Callable[[Sequence[Line]], str]] = {

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-import jinja2
-
 from features.provenance import versions
-from pipeline.breakdown import breakdown_text
 from pipeline.report import figures
 from pipeline.report.collect import Line
 from pipeline.report.details import Details
-from pipeline.report.formats import number, span
 from pipeline.report.published import published_on
+from pipeline.templating import render
 from pipeline.thumbnails import uri
 
 _LIBRARIES = ("meanopinion", "optuna", "scikit-learn", "numpy")
@@ -28,16 +25,8 @@ def page(
     every : the details of those that have a section of their own
     left_out : folders that hold no finished run, and why
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "span": span, "breakdown": breakdown_text}
     databases = []
-    for (db, target), group in groupby(lines, key=lambda line: line.group):
+    for (db, target), group in groupby(lines, key=lambda line: line.group[:2]):
         runs = list(group)
         databases.append(
             {
@@ -49,7 +38,8 @@ def page(
                 "notes": dict.fromkeys(filter(None, (line.result.get("note") for line in runs))),
             }
         )
-    return environment.get_template("page.html.j2").render(
+    return render(
+        "report",
         title=title,
         databases=databases,
         details=every,

@@ -1,7 +1,7 @@
 """A local page: score and rank pictures, see where a score comes from, score like a few rated ones.
 
-It listens on this machine alone. For another --host it asks for a name (meanopinion) and a token,
-which --token sets, or which is made and printed.
+It listens on this machine alone. With --token, and for another --host, it asks for a name
+(meanopinion) and the token; without --token one is made and printed.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from features.errors import InputError
+from features.errors import InputError, UsageError
 from features.places import expand
 from features.way import Way
 from pipeline import cli
@@ -27,9 +27,10 @@ EXAMPLES = """\
   python -m pipeline.serve --port 8000 --head head.zip
   python -m pipeline.serve --host 0.0.0.0 --token "$(cat token.txt)"
 """
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost")
 NAME = "meanopinion"
 MAX_UPLOAD = "50mb"
+MAX_WAITING = 32  # requests
 MAX_EDGE = 2**16
 
 
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     add = options.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     add("--port", type=cli.positive, default=7860, help="(default %(default)s)")
-    add("--token", default="", help="what users of another --host must give")
+    add("--token", default="", help="what users must give (another --host has one)")
     add("--head", action="append", default=[], metavar="HEAD.zip", help="a shared head, too")
     cli.add_way(options)
     options.set_defaults(precision="")
@@ -48,6 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     way = cli.take_way(vars(chosen))
     if importlib.util.find_spec("gradio") is None:
         raise InputError("the page needs gradio: pip install 'meanopinion[serve]'")
+    if way.cluster or len(way.gpus) > 1:
+        raise UsageError("the page works on one device of this machine: no --cluster, one --gpu")
     shared = [expand(path) for path in chosen.head]
     for path in shared:
         read_head(path)  # before anybody waits for it
@@ -87,12 +90,13 @@ def _serve(chosen, way: Way, shared: list[Path], places: dict, uploads: Path) ->
 
     service = Service(places["runs"], places["weights"], uploads, way, shared)
     auth = None
-    if chosen.host not in LOOPBACK:
+    if chosen.token or chosen.host not in LOOPBACK:
         token = chosen.token or secrets.token_urlsafe(18)
         auth = (NAME, token)
         if not chosen.token:
             cli.say(f"name {NAME}, token {token}")
     blocks = page(service)
+    blocks.queue(max_size=MAX_WAITING)
     blocks.launch(
         server_name=chosen.host,
         server_port=chosen.port,

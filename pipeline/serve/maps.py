@@ -55,9 +55,13 @@ def overlay(pixels: np.ndarray, goodness: np.ndarray) -> Image.Image:
     NaN, for a part without a score, is as the middle.
     """
     low, high = np.nanmin(goodness), np.nanmax(goodness)
-    level = np.nan_to_num((goodness - low) / max(high - low, 1e-12), nan=0.5)
+    flat = not high > low
+    level = np.nan_to_num(0.5 if flat else (goodness - low) / (high - low), nan=0.5)
+    level = np.broadcast_to(level, goodness.shape)
     colours = matplotlib.colormaps["RdYlBu"](level)[:, :, :3]
     image = Image.fromarray(pixels)
     image.thumbnail((_LONGER, _LONGER), reducing_gap=3.0)
     heat = Image.fromarray((255 * colours).round().astype(np.uint8))
-    return Image.blend(image.convert("L").convert("RGB"), heat.resize(image.size, 1), 0.5)
+    return Image.blend(
+        image.convert("L").convert("RGB"), heat.resize(image.size, Image.Resampling.BILINEAR), 0.5
+    )

@@ -17,6 +17,7 @@ from regressors.errors import DataError
 
 HEADERS = ["rank", "picture", "score", "low", "high", "unlike training", "status"]
 RUN_HEADERS = ["database", "features", "head", "pictures", "SRCC", "95 % interval", "PLCC*"]
+DELETED = (600, 6 * 3600)  # seconds: how often uploads are looked at, and how old they may be
 # no font from outside: the page works without a network
 THEME = gr.themes.Default(
     font=["system-ui", "DejaVu Sans", "sans-serif"], font_mono=["ui-monospace", "monospace"]
@@ -25,7 +26,7 @@ THEME = gr.themes.Default(
 
 def page(service: Service) -> gr.Blocks:
     """Return the page of a service, ready to be launched."""
-    with gr.Blocks(title="meanopinion", analytics_enabled=False) as blocks:
+    with gr.Blocks(title="meanopinion", analytics_enabled=False, delete_cache=DELETED) as blocks:
         gr.Markdown("# meanopinion\nNo-reference image quality. Nothing leaves this machine.")
         with gr.Tab("Score"):
             _score_tab(blocks, service)
@@ -80,7 +81,7 @@ def _score_tab(blocks: gr.Blocks, service: Service) -> None:
 
     def explain(name: str | None, ranked: list[str], text: str, event: gr.SelectData) -> tuple:
         image, low, high = service.where(name, ranked[event.index], text)
-        return image, f"Parts score from {low:.3g} to {high:.3g}, each as a picture of its own."
+        return image, f"Parts score from {low:.4g} to {high:.4g}, each as a picture of its own."
 
     shown = [said, table, gallery, order, where, ends]
     blocks.load(_told(fill), None, [head, about])
@@ -118,7 +119,7 @@ def _few_shot_tab(blocks: gr.Blocks, service: Service) -> None:
             table = gr.Dataframe(headers=HEADERS, label="Ranking", interactive=False)
             gallery = gr.Gallery(label="Ranking", columns=5, allow_preview=False)
 
-    def fill() -> dict:
+    def fill() -> gr.Dropdown:
         names = service.feature_sets()
         likely = next((name for name in ("lite", "content-lite") if name in names), names[0])
         return gr.Dropdown(choices=names, value=likely)
@@ -228,7 +229,7 @@ def _name(one: Score) -> str:
 
 
 def _caption(one: Score) -> str:
-    return f"{_name(one)}: {one.score:.3g}" if one.status == OK else f"{_name(one)}: {one.status}"
+    return f"{_name(one)}: {one.score:.4g}" if one.status == OK else f"{_name(one)}: {one.status}"
 
 
 def _said(scores: Sequence[Score]) -> str:
@@ -244,5 +245,5 @@ def _rows(scores: Sequence[Score]) -> list[list]:
 
 
 def _row(rank: int, one: Score) -> list:
-    numbers = (f"{value:.4g}" for value in (one.score, one.low, one.high))
+    numbers = ("" if v != v else f"{v:.4g}" for v in (one.score, one.low, one.high))
     return [rank, _name(one), *numbers, "yes" if one.outside else "", one.status]

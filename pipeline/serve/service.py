@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +59,7 @@ class Service:
 
     def heads(self) -> dict[str, Path]:
         """Return the heads that may be chosen: what to call each, and where it lies."""
-        found = {path.name: path for path in self.shared}
+        found = {str(path): path for path in self.shared}
         try:
             lines, _ = find_lines(self.runs)
         except InputError:
@@ -141,6 +141,10 @@ class Service:
         if features not in self.feature_sets():
             raise InputError("Choose a feature set first.")
         known, pictures = self.pictures([file for file, _ in rated]), self.pictures(files)
+        for one in known:
+            pixels, _ = read_picture(one.path, MAX_MEGAPIXELS)
+            if isinstance(pixels, str):
+                raise InputError(f"The rated picture {one.path.name} cannot be used: {pixels}")
         with tempfile.TemporaryDirectory(dir=self.uploads) as folder, self._lock:
             pairs = Path(folder, "pairs.csv")
             rows = [("image", "score")]
@@ -150,19 +154,9 @@ class Service:
                 rows.append((copy.name, score))
             with open(pairs, "w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows(rows)
-            try:
-                scorer = few_shot_scorer(
-                    pairs,
-                    features,
-                    pictures,
-                    self.weights,
-                    replace(self.way, precision=self.way.precision or "fp32"),
-                    MAX_MEGAPIXELS,
-                    load=self._load,
-                )
-                return _ranked(_scores(scorer, pictures), True)
-            except InputError as error:  # the name of the copy means nothing to anybody
-                raise InputError(str(error).replace(f"{pairs}: ", "")) from error
+            args = pairs, features, pictures, self.weights, self.way, MAX_MEGAPIXELS
+            scorer = few_shot_scorer(*args, load=self._load)
+            return _ranked(_scores(scorer, pictures), True)
 
     def pictures(self, files: Sequence[str], prompt: str = "") -> list[Picture]:
         """Return uploads as pictures; their names say the place in the list and the file's name.
