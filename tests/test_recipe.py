@@ -55,7 +55,7 @@ def test_learning_rate():
         ({"crop": 8}, "--crop 8: expected 32 to 1024"),
         ({"momentum": 2.0}, "--momentum 2.0: expected 0 to 1"),
         ({"lr": float("nan")}, "--lr nan"),
-        ({"sides": (100,)}, "--sides 100: expected 128"),
+        ({"sides": (90,)}, "--sides 90: expected 96"),
         ({"distorted": 27}, "--distorted 27: expected 1 to 26"),
     ],
 )

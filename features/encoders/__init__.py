@@ -11,6 +11,7 @@ from features.encoders.nss import NSS
 from features.encoders.open_clip import open_clip_encoder
 from features.encoders.pretrained import pretrained_encoder
 from features.encoders.promptiqa import PROMPTIQA
+from features.encoders.quality_lite import QUALITY_LITE
 from features.encoders.reiqa import REIQA_CONTENT, REIQA_QUALITY
 from features.encoders.timm_models import timm_encoder
 from features.encoders.uiqa import UIQA
@@ -21,6 +22,7 @@ ENCODERS: dict[str, Encoder] = {
         REIQA_QUALITY,
         REIQA_CONTENT,
         CONTENT_LITE,
+        QUALITY_LITE,
         NSS,
         UIQA,
         PROMPTIQA,

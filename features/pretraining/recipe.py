@@ -119,15 +119,15 @@ class Recipe:
 
 SMALL = Recipe(
     arch="resnet18",
-    crop=128,
+    crop=96,
     sides=(1024, 768, 512),
-    batch=8,
+    batch=12,
     group=4,
-    steps=4000,
+    steps=1800,
     queue=4096,
     momentum=0.99,
     optimiser="sgd",
-    lr=0.06,
+    lr=0.1,
     warmup=0.05,
 )
 # The published numbers, and such as fit some thousands of steps on a single machine.
@@ -146,7 +146,7 @@ PRESETS: dict[tuple[str, str], Recipe] = {
     ),
     ("small", "quality"): SMALL,
     ("small", "content"): dataclasses.replace(
-        SMALL, mode="content", sides=(), batch=64, group=16, lr=0.03
+        SMALL, mode="content", crop=128, sides=(), batch=64, group=16, steps=4000, lr=0.03
     ),
 }
 

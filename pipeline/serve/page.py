@@ -121,7 +121,7 @@ def _few_shot_tab(blocks: gr.Blocks, service: Service) -> None:
 
     def fill() -> gr.Dropdown:
         names = service.feature_sets()
-        likely = next((name for name in ("lite", "content-lite") if name in names), names[0])
+        likely = "content-lite" if "content-lite" in names else names[0]
         return gr.Dropdown(choices=names, value=likely)
 
     def few(given: list[str] | None) -> list[str]:
