@@ -66,7 +66,7 @@ class Service:
             lines = []
         for line in lines:
             if not line.result["optimistic"]:
-                srcc, (db, target) = line.result["median"]["srcc"], line.group
+                srcc, (db, target, _) = line.result["median"]["srcc"], line.group
                 name = f"{db} {target} · {line.result['features']} · {line.head} · SRCC {srcc:.3f}"
                 found.setdefault(name, line.run)
                 if found[name] != line.run:  # the same under other settings
