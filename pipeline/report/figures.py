@@ -13,6 +13,7 @@ from pipeline.report.collect import BEST, TIED, Line
 
 _BLUE, _GREY, _RED = "#1f5fa8", "0.6", "#b5432a"
 _BINS = 10
+LEAST_SPAN = 0.1  # of SRCC
 
 
 def overview(lines: Sequence[Line]) -> bytes:
@@ -26,6 +27,9 @@ def overview(lines: Sequence[Line]) -> bytes:
         if interval := line.interval("srcc"):
             axes.plot(interval, [row, row], color=colour, linewidth=2, alpha=0.45)
         axes.plot(line.result["median"]["srcc"], row, "o", color=colour, markersize=5)
+    low, high = axes.get_xlim()
+    more = max(0, LEAST_SPAN - (high - low)) / 2  # so that next to nothing looks like it
+    axes.set_xlim(low - more, high + more)
     names = [f"{_short(line.result['features'])}, {line.head}" for line in lines]
     axes.set_yticks(range(len(lines)), names, fontsize=8)
     axes.set_ylim(len(lines) - 0.4, -0.6)
