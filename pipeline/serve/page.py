@@ -1,6 +1,7 @@
 """The page: three tabs around a `Service`."""
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -245,5 +246,5 @@ def _rows(scores: Sequence[Score]) -> list[list]:
 
 
 def _row(rank: int, one: Score) -> list:
-    numbers = ("" if v != v else f"{v:.4g}" for v in (one.score, one.low, one.high))
+    numbers = ("" if math.isnan(v) else f"{v:.4g}" for v in (one.score, one.low, one.high))
     return [rank, _name(one), *numbers, "yes" if one.outside else "", one.status]
