@@ -53,24 +53,40 @@ def logistic4(x: np.ndarray, b: np.ndarray) -> np.ndarray:
     return b[1] + (b[0] - b[1]) * scipy.special.expit((np.asarray(x) - b[2]) / abs(b[3]))
 
 
+def logistic4_slopes(x: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the (n, 4) derivatives of `logistic4` by its parameters, whose b4 is positive."""
+    z = (np.asarray(x) - b[2]) / b[3]
+    share = scipy.special.expit(z)
+    steepness = (b[0] - b[1]) * share * (1 - share) / b[3]
+    return np.stack([share, 1 - share, -steepness, -z * steepness], axis=1)
+
+
 def fit_logistic4(mos: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """Return the (4,) parameters of `logistic4` that bring predictions closest to the scores.
 
-    Least squares (Levenberg-Marquardt) from several starts, rising and falling, on standardised
-    values: a single start ends in a flat corner on small folds.
+    Least squares (Levenberg-Marquardt, with exact derivatives) from several starts, rising and
+    falling, on standardised values: a single start ends in a flat corner on small folds.
     """
     _check(mos, prediction)
     mos, prediction = np.asarray(mos, float), np.asarray(prediction, float)
     x = (prediction - prediction.mean()) / prediction.std()
     y = (mos - mos.mean()) / mos.std()
     low, high = y.min(), y.max()
+    # rows of zeros, because the method wants as many as there are parameters
+    lacking = max(0, 4 - len(y))
 
     def residual(b: np.ndarray) -> np.ndarray:
-        # padded with zeros, because the method wants as many rows as parameters
-        return np.pad(logistic4(x, _safe(b)) - y, (0, max(0, 4 - len(y))))
+        return np.concatenate([logistic4(x, _safe(b)) - y, np.zeros(lacking)])
+
+    def slopes(b: np.ndarray) -> np.ndarray:
+        # `_safe` makes the width positive
+        sign = np.array([1, 1, 1, -1 if b[3] < 0 else 1])
+        return np.concatenate([sign * logistic4_slopes(x, _safe(b)), np.zeros((lacking, 4))])
 
     fits = [
-        scipy.optimize.least_squares(residual, (*ends, 0.0, width), method="lm", max_nfev=300)
+        scipy.optimize.least_squares(
+            residual, (*ends, 0.0, width), slopes, method="lm", max_nfev=300
+        )
         for ends in ((high, low), (low, high))
         for width in (0.25, 1.0, 4.0)
     ]

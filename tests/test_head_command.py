@@ -3,8 +3,10 @@
 import io
 import json
 import subprocess
-import sys
+import sysconfig
+import venv
 import zipfile
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, write_pictures
@@ -24,24 +26,31 @@ def shared_head(capsys, tmp_path, finished):
     return run, path
 
 
-WITHOUT = """
-import sys
-sys.modules["sklearn"] = sys.modules["optuna"] = None  # importing them fails
-from pipeline import cli
-cli.ISOLATED = False
-from pipeline.score import main
-sys.exit(main(sys.argv[1:]))
-"""
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    """A new environment that has what is installed here, but neither scikit-learn nor Optuna."""
+    folder = tmp_path_factory.mktemp("fresh")
+    venv.create(folder, with_pip=False)
+    (libraries,) = folder.glob("lib/python*/site-packages")
+    for kind in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        for path in Path(kind).iterdir():
+            lacking = path.name.lower().startswith(("sklearn", "scikit_learn", "optuna"))
+            if not lacking and not (libraries / path.name).exists():
+                (libraries / path.name).symlink_to(path)
+    return folder / "bin" / "python"
 
 
-def test_scores_are_the_runs_own(capsys, tmp_path, shared_head):
-    """Bit for bit, where neither scikit-learn nor Optuna can be imported."""
+def test_scores_are_the_runs_own(capsys, tmp_path, shared_head, python):
+    """Bit for bit, where neither scikit-learn nor Optuna is installed."""
     run, path = shared_head
     write_pictures(tmp_path / "new", 5)
     code, expected, _ = call(capsys, "score", "--run", run, tmp_path / "new", "--json")
     assert code == 0
+    for package, there in {"numpy": True, "sklearn": False, "optuna": False}.items():
+        found = subprocess.run([python, "-c", f"import {package}"], capture_output=True)
+        assert (found.returncode == 0) == there, found.stderr
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT, "--head", path, tmp_path / "new", "--json"],
+        [python, "-m", "pipeline.score", "--head", path, tmp_path / "new", "--json"],
         cwd=ROOT,
         capture_output=True,
         text=True,

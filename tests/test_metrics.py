@@ -8,7 +8,16 @@ import scipy.optimize
 import scipy.stats
 
 from regressors.errors import DataError
-from regressors.metrics import all_metrics, fit_logistic4, krcc, logistic4, plcc, rmse, srcc
+from regressors.metrics import (
+    all_metrics,
+    fit_logistic4,
+    krcc,
+    logistic4,
+    logistic4_slopes,
+    plcc,
+    rmse,
+    srcc,
+)
 
 GOLDEN = Path(__file__).parent / "golden" / "metrics.npz"
 SCIPY = {
@@ -100,6 +109,14 @@ def test_logistic_is_the_formula():
     assert logistic4(1e9, b) == pytest.approx(80)
     assert logistic4(-1e9, b) == pytest.approx(20)
     assert logistic4(7.0, b) == pytest.approx(20 + 60 / (1 + np.exp(-1)))
+
+
+@pytest.mark.parametrize("b", [(80.0, 20.0, 5.0, 2.0), (-1.0, 1.5, 0.1, 0.3)])
+def test_slopes_are_the_derivatives(b):
+    """SciPy's differences say the same."""
+    x = np.linspace(-3, 9, 25)
+    expected = scipy.optimize.approx_fprime(np.array(b), lambda b: logistic4(x, b))
+    np.testing.assert_allclose(logistic4_slopes(x, np.array(b)), expected, atol=2e-6)
 
 
 @pytest.mark.parametrize("direction", [1, -1])
