@@ -5,9 +5,6 @@ difference has a 95 % interval of its own. In JSON, `share` is that of the draws
 better; what is left of 1 are ties.
 """
 
-from pathlib import Path
-
-from features.errors import InputError
 from features.places import expand, place
 from pipeline import cli
 from pipeline.comparing import TIE, compare
@@ -82,20 +79,13 @@ def main(argv: list[str] | None = None) -> int:
     options.add_argument("--json", action="store_true", help="print JSON")
     cli.add_places(options, "runs")
     chosen = options.parse_args(argv)
-    found = compare(*(_find(run, chosen.runs) for run in (chosen.run_a, chosen.run_b)))
+    runs = place("runs", chosen.runs)
+    found = compare(*(find_run(expand(run), runs) for run in (chosen.run_a, chosen.run_b)))
     if chosen.json:
         cli.print_json(found | {"verdict": verdict(found)})
     else:
         print(as_text(found))
     return 0
-
-
-def _find(run: str, runs: str | None) -> Path:
-    try:
-        return find_run(expand(run), place("runs", runs))
-    except InputError as error:
-        # the run is named without an option here
-        raise InputError(str(error).removeprefix("--run ")) from error
 
 
 if __name__ == "__main__":

@@ -4,77 +4,20 @@ Both are judged on the pictures that both have, with the same draws of groups, s
 difference of their median SRCC has a 95 % interval of its own.
 """
 
-import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from features.errors import InputError, UsageError
-from features.files import read_json
+from features.errors import InputError
+from pipeline.pairs import Pair, Side, pair_of, read_side
 from pipeline.results import FEW_GROUPS
-from pipeline.splits import group_index
 from regressors.errors import DataError
 from regressors.intervals import group_draws, interval
-from regressors.metrics import srcc
-from regressors.paired import PairedFold, paired_draws
+from regressors.paired import head_draws, paired_draws, paired_medians
 
 # Two correlations that differ by less are the same but for rounding.
 TIE = 1e-12
-_FACTS = ("db", "features", "regressor", "target", "protocol")
-
-
-class Side(NamedTuple):
-    """One of the two runs, as its files have it."""
-
-    folder: Path
-    result: dict
-    predictions: pd.DataFrame
-    splits: pd.DataFrame
-
-    @property
-    def protocol(self) -> str:
-        """The protocol's name, without the words that explain it."""
-        return self.result["protocol"].split(":")[0]
-
-
-def read_side(folder: Path) -> Side:
-    """Read what a comparison needs of a finished run.
-
-    Raises
-    ------
-    InputError
-        When a file is missing or damaged.
-    """
-    result = read_json(folder / "result.json", *_FACTS)
-    predictions = _read(
-        folder / "predictions.csv", ["name", "fold", result["target"], "prediction"]
-    )
-    for column in (result["target"], "prediction"):
-        try:
-            # not pandas' own reading, which may miss the last digit
-            values = np.array([float(text) for text in predictions[column]])
-        except ValueError as error:
-            raise InputError(f"{folder / 'predictions.csv'}: {column}: {error}") from error
-        if not np.isfinite(values).all():
-            raise InputError(f"{folder / 'predictions.csv'}: {column} holds what is no number")
-        predictions[column] = values
-    return Side(folder, result, predictions, _read(folder / "splits.csv", ["name", "group"]))
-
-
-def _read(path: Path, columns: list[str]) -> pd.DataFrame:
-    try:
-        # as text: a name such as 007 or NA is no number and no gap
-        table = pd.read_csv(io.BytesIO(path.read_bytes()), dtype=str, keep_default_na=False)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise InputError(f"{path} was damaged or changed: {error}") from error
-    missing = [column for column in columns if column not in table]
-    if missing:
-        raise InputError(f"{path} was damaged or changed, it lacks {', '.join(missing)}")
-    return table
 
 
 def compare(run_a: Path, run_b: Path) -> dict:
@@ -94,108 +37,64 @@ def compare(run_a: Path, run_b: Path) -> dict:
         When their numbers are not of the same pictures, scores, splits and protocol.
     """
     a, b = read_side(run_a), read_side(run_b)
-    _check_alike(a, b)
-    target, splits = a.result["target"], a.splits
-    both = a.predictions.merge(b.predictions, on=["fold", "name"], suffixes=("_a", "_b"))
-    mos = both[f"{target}_a"]
-    changed = both["name"][mos != both[f"{target}_b"]].unique()
-    if len(changed):
-        raise InputError(
-            f"the two runs saw different scores of {len(changed)} pictures, such as {changed[0]}: "
-            "the labels changed between them; fit both again"
-        )
-    names = [set(side.predictions["name"]) for side in (a, b)]
-    left_out = sorted(names[0] ^ names[1])
-    index, n_groups = drawn_groups(splits)
-    strange = sorted((names[0] | names[1]) - set(index))
-    if strange:
-        raise InputError(
-            f"predictions.csv holds {strange[0]!r}, which splits.csv has in no test part: one of "
-            "the two was changed; fit again"
-        )
-    folds, judged = [], []
-    for name in a.predictions["fold"].unique():
-        rows = both[both["fold"] == name]
-        group = np.array([index[picture] for picture in rows["name"]], int)
-        fold = tuple(
-            rows[column].to_numpy() for column in (f"{target}_a", "prediction_a", "prediction_b")
-        )
-        folds.append((name, *_srccs(name, *fold)))
-        judged.append((*fold, group))
-    medians = [float(np.median([fold[side] for fold in folds])) for side in (1, 2)]
-    # a group whose pictures are all left out has no say; one that no test part holds is as in `fit`
-    tested = {index[name] for side in names for name in side}
-    used = n_groups - len(tested - {group for *_, groups in judged for group in groups})
+    pair = pair_of(a, b)
+    medians = [float(np.median(column)) for column in zip(*pair.srccs, strict=True)]
     return {
         "db": a.result["db"],
-        "target": target,
+        "target": a.result["target"],
         "protocol": a.protocol,
-        "n_pictures": both["name"].nunique(),
-        "n_groups": used,
-        "left_out": left_out,
+        "n_pictures": pair.n_pictures,
+        "n_groups": pair.used,
+        "left_out": pair.left_out,
         "a": _facts(a, medians[0]),
         "b": _facts(b, medians[1]),
         "difference": medians[0] - medians[1],
-        **_uncertainty(judged, n_groups, used),
-        "folds": [{"fold": f, "a": x, "b": y, "difference": x - y} for f, x, y in folds],
-        "warnings": _warnings(a, b, used),
+        **_uncertainty(pair),
+        "folds": [
+            {"fold": name, "a": x, "b": y, "difference": x - y}
+            for name, (x, y) in zip(pair.names, pair.srccs, strict=True)
+        ],
+        "warnings": _warnings(a, b, pair.used),
     }
 
 
-def _check_alike(a: Side, b: Side) -> None:
-    for key, first, second in (
-        *((key, a.result[key], b.result[key]) for key in ("db", "target")),
-        ("protocol", a.protocol, b.protocol),
-    ):
-        if first != second:
-            what = {"db": "database"}.get(key, key)
-            raise UsageError(
-                f"the two runs differ in {what}, {first} and {second}: only runs on the same "
-                "pictures, scores and folds can be compared"
-            )
-    if not _by_name(a.splits).equals(_by_name(b.splits)):
-        folds = [len(side.splits.columns) - 2 for side in (a, b)]
-        pictures = [len(side.splits) for side in (a, b)]
-        detail = (
-            f"{folds[0]} and {folds[1]} folds"
-            if folds[0] != folds[1]
-            else f"{pictures[0]} and {pictures[1]} pictures"
-            if pictures[0] != pictures[1]
-            else "other groups, or other pictures in the test parts"
-        )
-        raise InputError(
-            f"the two runs have different splits ({detail}): the database, --folds, --group-by or "
-            "--splits changed between them; fit both alike"
-        )
+def differences(best: Path, others: Sequence[Path]) -> list[tuple[float, float] | None]:
+    """Return the 95 % interval of best minus other for many runs, each as of `compare`.
 
-
-def _by_name(splits: pd.DataFrame) -> pd.DataFrame:
-    return splits.set_index("name").sort_index().sort_index(axis=1)
-
-
-def drawn_groups(splits: pd.DataFrame) -> tuple[dict[str, int], int]:
-    """Return picture -> index of its group, and how many groups the draws take, as in `fit`.
-
-    Parameters
-    ----------
-    splits : splits.csv: name, group, and a column for each fold
+    None where there is none, or where the two cannot be compared. What the runs share, the draws
+    and the ranks of the scores and of the best one's predictions, is computed once.
     """
-    number = group_index(splits)
-    rows = splits[splits["group"].isin(number)]
-    return dict(zip(rows["name"], map(number.get, rows["group"]), strict=True)), len(number)
-
-
-def _srccs(name: str, mos, *predictions) -> list[float]:
     try:
-        return [srcc(mos, prediction) for prediction in predictions]
-    except DataError as error:
-        raise DataError(f"{name}, on the pictures that both runs have: {error}") from error
+        side = read_side(best)
+    except InputError:
+        return [None] * len(others)
+    pairs = [_pair(side, other) for other in others]
+    found = [_uncertainty(pair)["interval"] if pair and pair.left_out else None for pair in pairs]
+    alike = {k: p for k, p in enumerate(pairs) if p and not p.left_out and p.used >= FEW_GROUPS}
+    if alike:
+        first, *_ = alike.values()
+        folds = [
+            (mos, [ours, *(pair.folds[k][2] for pair in alike.values())], group)
+            for k, (mos, ours, _, group) in enumerate(first.folds)
+        ]
+        srccs = head_draws(folds, group_draws(first.n_groups))
+        for head, k in enumerate(alike, start=1):
+            a, b = paired_medians(srccs[:, [0, head]])
+            found[k] = interval(a - b)
+    return found
 
 
-def _uncertainty(judged: list[PairedFold], n_groups: int, used: int) -> dict:
-    if used < FEW_GROUPS:
+def _pair(side: Side, other: Path) -> Pair | None:
+    try:
+        return pair_of(side, read_side(other))
+    except (InputError, DataError):
+        return None
+
+
+def _uncertainty(pair: Pair) -> dict:
+    if pair.used < FEW_GROUPS:
         return {"interval": None, "share": None, "n_draws": 0}
-    a, b = paired_draws(judged, group_draws(n_groups))
+    a, b = paired_draws(pair.folds, group_draws(pair.n_groups))
     return {
         "interval": list(interval(a - b)),
         "share": {"a": float(np.mean(a - b > TIE)), "b": float(np.mean(b - a > TIE))},

@@ -49,11 +49,11 @@ def find_run(path: Path, runs: Path) -> Path:
             return found[0]
         if found:
             raise InputError(
-                f"--run {path}: there are {len(found)} runs, name one: "
+                f"{path}: there are {len(found)} runs, name one: "
                 + ", ".join(str(run) for run in found[:6])
             )
     raise InputError(
-        f"--run {path}: there is no finished run there nor under {runs}; python -m pipeline.fit "
+        f"{path}: there is no finished run there nor under {runs}; python -m pipeline.fit "
         "makes one and prints its folder"
     )
 

@@ -38,34 +38,50 @@ def weighted_srcc(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarr
     -------
     (n_draws,) float64; NaN where fewer than two different values are left
     """
-    return _in_parts(x, y, weights, _weighted_ranks)
+    return weighted_srccs(x, [y], weights)[0]
+
+
+def weighted_srccs(x: np.ndarray, several: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """Return `weighted_srcc` of x with each of several (n,) vectors, (n_vectors, n_draws)."""
+    return _in_parts(x, several, weights, _weighted_ranks)
 
 
 def weighted_plcc(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return Pearson's correlation, with the parameters and the result of `weighted_srcc`."""
     # moved and stretched, which moves no correlation, so that sums lose no digits
     x, y = (np.zeros(len(z)) if is_flat(z) else (z - np.mean(z)) / np.std(z) for z in (x, y))
-    return _in_parts(x, y, weights, lambda values, weights: np.tile(values, (len(weights), 1)))
+    return _in_parts(x, [y], weights, lambda values, weights: np.tile(values, (len(weights), 1)))[0]
 
 
-def _in_parts(x: np.ndarray, y: np.ndarray, weights: np.ndarray, values: Callable) -> np.ndarray:
+def _in_parts(
+    x: np.ndarray, several: Sequence[np.ndarray], weights: np.ndarray, values: Callable
+) -> np.ndarray:
     step = max(1, _CHUNK // max(1, len(x)))
     parts = [
-        _weighted(x, y, weights[start : start + step].astype(float), values)
+        _weighted(x, several, weights[start : start + step].astype(float), values)
         for start in range(0, len(weights), step)
     ]
-    return np.concatenate(parts)
+    return np.concatenate(parts, axis=1)
 
 
-def _weighted(x: np.ndarray, y: np.ndarray, weights: np.ndarray, values: Callable) -> np.ndarray:
+def _weighted(
+    x: np.ndarray, several: Sequence[np.ndarray], weights: np.ndarray, values: Callable
+) -> np.ndarray:
     total = weights.sum(axis=1, keepdims=True)
-    rx, ry = values(x, weights), values(y, weights)
+
+    def centred(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        moved = values(z, weights)
+        moved -= (weights * moved).sum(axis=1, keepdims=True) / total
+        return moved, (weights * moved**2).sum(axis=1)
+
+    found = np.empty((len(several), len(weights)))
     with np.errstate(invalid="ignore", divide="ignore"):
-        rx -= (weights * rx).sum(axis=1, keepdims=True) / total
-        ry -= (weights * ry).sum(axis=1, keepdims=True) / total
-        covariance = (weights * rx * ry).sum(axis=1)
-        spread = np.sqrt((weights * rx**2).sum(axis=1) * (weights * ry**2).sum(axis=1))
-        return np.where(spread > 1e-9, covariance / spread, np.nan)
+        rx, x_power = centred(x)
+        for row, y in zip(found, several, strict=True):
+            ry, y_power = centred(y)
+            spread = np.sqrt(x_power * y_power)
+            row[:] = np.where(spread > 1e-9, (weights * rx * ry).sum(axis=1) / spread, np.nan)
+    return found
 
 
 def _weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import ast
 import inspect
-import shlex
 import subprocess
 import sys
 
@@ -82,25 +81,6 @@ def test_readme_names_what_exists():
         assert f"python -m pipeline.{command}" in text
     for name in (*ENCODERS, *GROUPS, *DATABASES, *REGRESSORS):
         assert name in text
-
-
-def test_readme_commands_parse():
-    """Each command line of the README is understood by its command, up to the work itself."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
-    lines = [
-        line.split("#")[0].strip()
-        for line in text.splitlines()
-        if line.startswith("    python -m pipeline.")
-    ]
-    assert len(lines) >= 5
-    for line in lines:
-        _, _, module, *arguments = shlex.split(line)
-        place = ROOT / module.replace(".", "/")
-        path = place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
-        shared = ROOT / "pipeline" / "cli.py"
-        source = path.read_text(encoding="utf-8") + shared.read_text(encoding="utf-8")
-        for option in (argument for argument in arguments if argument.startswith("--")):
-            assert f'"{option}"' in source or option in ("--cache", "--runs", "--weights"), line
 
 
 def test_lowest_versions_are_those_of_setup():

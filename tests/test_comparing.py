@@ -8,7 +8,8 @@ import pytest
 import scipy.stats
 
 from features.errors import InputError, UsageError
-from pipeline.comparing import compare, drawn_groups
+from pipeline.comparing import compare, differences
+from pipeline.pairs import drawn_groups
 from pipeline.splits import as_table, draw_folds
 from regressors.errors import DataError
 from regressors.intervals import group_draws, interval, median_draws
@@ -78,6 +79,26 @@ def brute_force(a, b, names, n_draws=2000):
 
     drawn = [medians(draw[group]) for draw in group_draws(40)[:n_draws]]
     return medians(np.ones(len(a), int)), np.array(drawn)
+
+
+def test_many_at_once(tmp_path, runs):
+    """The intervals are those of each comparison by itself; None where that is refused."""
+    best, other = runs
+    third = write_run(tmp_path / "third", 0.9, 3)
+    lacking = write_run(tmp_path / "lacking", 0.7, 4, missing=("003", "017"))
+    labels = TABLE.assign(mos=TABLE["mos"] + 1)
+    strange = [
+        write_run(tmp_path / "labels", 0.7, 5, table=labels),
+        write_run(tmp_path / "splits", 0.7, 6, folds=draw_folds(TABLE, 5)),
+        tmp_path / "nothing",
+    ]
+    (tmp_path / "nothing").mkdir()
+    found = differences(best, [other, strange[0], third, lacking, *strange[1:]])
+    for run, interval_ in zip((other, third, lacking), (found[0], *found[2:4]), strict=True):
+        assert list(interval_) == compare(best, run)["interval"]
+    assert [found[k] for k in (1, 4, 5)] == [None] * 3
+    assert differences(strange[2], [other]) == [None]
+    assert differences(best, []) == []
 
 
 def test_difference_equals_a_bootstrap_that_copies_rows(runs, monkeypatch):

@@ -76,6 +76,29 @@ def test_marks(finished):
     assert {line.mark for line in lines if line.result["optimistic"]} == {"not compared"}
 
 
+def test_other_splits_compete_elsewhere(capsys, home, finished):
+    """Runs of other groups have a best of their own, and are told apart in every format."""
+    runs = home / "runs"
+    shutil.rmtree(runs)
+    for kind in ("ridge", "svr-linear"):
+        run = finished.runs["nss", kind]
+        for part in ("own", "other"):
+            copy = runs / "db" / "nss" / kind / "mos" / f"{part}-{kind}"
+            shutil.copytree(run, copy)
+            if part == "other":
+                splits = copy / "splits.csv"
+                splits.write_text(re.sub(r",g(\d+),", r",h\1,", splits.read_text()))
+    lines = list(marked(find_lines(runs)[0]))
+    assert [line.mark for line in lines].count(BEST) == 2
+    assert len({line.splits for line in lines}) == 2
+    assert all(line.rivals == (2, 2) and line.splits in line.name for line in lines)
+    assert lines[0].splits == lines[1].splits != lines[2].splits == lines[3].splits
+    assert all(line.splits in text for line in lines for text in (as_csv(lines), as_latex(lines)))
+    code, _, err = call(capsys, "report", "-o", home / "r.html", "--no-pictures")
+    assert code == 0, err
+    assert (home / "r.html").read_text().count("; splits ") == 2
+
+
 def test_formats(capsys, home, finished):
     """CSV with every digit, Markdown and LaTeX of the same rows."""
     outputs = [home / f"table{suffix}" for suffix in (".csv", ".md", ".tex")]

@@ -1,5 +1,7 @@
 """Finished runs as lines of a table, the best of each database marked, ties with it told."""
 
+import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -7,9 +9,8 @@ from pathlib import Path
 
 from features.errors import InputError
 from features.files import read_json
-from pipeline.comparing import TIE, compare
+from pipeline.comparing import TIE, differences
 from pipeline.results import FEW_GROUPS, head_of
-from regressors.errors import DataError
 
 _NEEDED = (
     *("db", "features", "regressor", "target", "median", "srcc_interval", "folds", "protocol"),
@@ -28,16 +29,31 @@ class Line:
     run : its folder
     result : result.json
     mark : BEST, TIED (the paired 95 % interval of the difference holds 0), WORSE, or UNKNOWN
+    splits : a digest of its pictures, groups and folds
+    rivals : (how many runs have its splits, how many others have other ones), of one database,
+        target and protocol
     """
 
     run: Path
     result: dict
     mark: str = UNKNOWN
+    splits: str = ""
+    rivals: tuple[int, int] = (1, 0)
 
     @property
-    def group(self) -> tuple[str, str, str]:
-        """What it competes within: the database, its target, the protocol."""
+    def field(self) -> tuple[str, str, str]:
+        """Database, target and protocol."""
         return self.result["db"], self.result["target"], self.result["protocol"]
+
+    @property
+    def group(self) -> tuple[str, str, str, str]:
+        """What it competes within: its field, and its splits."""
+        return *self.field, self.splits
+
+    @property
+    def name(self) -> str:
+        """Database and target, and which splits where there are several."""
+        return " ".join(self.field[:2]) + (f" ({self.splits})" if self.rivals[1] else "")
 
     @property
     def head(self) -> str:
@@ -75,7 +91,7 @@ def find_lines(runs: Path) -> tuple[list[Line], list[str]]:
             if not isinstance(result["median"]["srcc"], float | int):
                 raise InputError(f"{path / 'result.json'} has no SRCC")
             read_json(path / "settings.json")
-            lines.append(Line(path, result))
+            lines.append(Line(path, result, splits=_digest(path / "splits.csv")))
         except (InputError, KeyError, TypeError) as error:
             left_out.append(f"{path}: {error}")
     if not lines:
@@ -84,39 +100,56 @@ def find_lines(runs: Path) -> tuple[list[Line], list[str]]:
             f"{runs} holds no finished run{more}: python -m pipeline.fit makes one; --runs names "
             "another folder"
         )
-    nested = {"nested": ""}  # first
-    order = [
-        (*line.group[:2], nested.get(line.group[2], line.group[2]), -line.result["median"]["srcc"])
-        for line in lines
-    ]
-    return [lines[k] for k in sorted(range(len(lines)), key=order.__getitem__)], left_out
+    return sorted(_with_rivals(lines), key=_place), left_out
+
+
+def _digest(splits: Path) -> str:
+    try:
+        head, *rows = splits.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return "unknown"
+    return hashlib.sha256("\n".join([head, *sorted(rows)]).encode()).hexdigest()[:6]
+
+
+def _with_rivals(lines: Iterable[Line]) -> Iterator[Line]:
+    fields = Counter(line.field for line in lines)
+    groups = Counter(line.group for line in lines)
+    for line in lines:
+        own = groups[line.group]
+        yield replace(line, rivals=(own, fields[line.field] - own))
+
+
+def _place(line: Line) -> tuple:
+    """Nested runs come first, then the splits of most runs, then the best."""
+    db, target, protocol, splits = line.group
+    protocol = "" if protocol == "nested" else protocol
+    return db, target, protocol, -line.rivals[0], splits, -line.result["median"]["srcc"]
 
 
 def marked(lines: Iterable[Line], on_done: Callable[[], object] = lambda: None) -> Iterator[Line]:
     """Yield the lines with their marks.
 
-    The best of a database is the honest run of the highest median SRCC; each other honest one of
-    the same splits is compared with it, picture by picture (see `pipeline.comparing`).
+    The best is the honest run of the highest median SRCC among those of one database, target,
+    protocol and splits; each other honest one of them is compared with it, picture by picture (see
+    `pipeline.comparing`).
     """
     for _, group in groupby(lines, key=lambda line: line.group):
-        best: Line | None = None
-        for line in group:
-            if line.result["optimistic"]:
-                yield line
-            elif best is None:
-                best = line
-                yield replace(line, mark=BEST)
-            else:
-                yield replace(line, mark=_beside(best, line))
+        runs = list(group)
+        honest = [line for line in runs if not line.result["optimistic"]]
+        marks = {}
+        if honest:
+            best, *others = honest
+            found = differences(best.run, [line.run for line in others]) if others else []
+            marks = {best.run: BEST} | {
+                line.run: _mark(interval) for line, interval in zip(others, found, strict=True)
+            }
+        for line in runs:
+            yield replace(line, mark=marks.get(line.run, UNKNOWN))
             on_done()
 
 
-def _beside(best: Line, line: Line) -> str:
-    try:
-        found = compare(best.run, line.run)["interval"]
-    except (InputError, DataError):  # other splits or labels: nothing can be said
+def _mark(interval: tuple[float, float] | None) -> str:
+    if interval is None:
         return UNKNOWN
-    if found is None:
-        return UNKNOWN
-    low, high = found
+    low, high = interval
     return TIED if low <= TIE and high >= -TIE else WORSE

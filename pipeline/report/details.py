@@ -15,7 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from features.errors import InputError
 from features.files import read_json
 from features.names import parse
-from pipeline.comparing import read_side
+from pipeline.pairs import read_side
 from pipeline.report import figures
 from pipeline.report.collect import Line
 from pipeline.tables import CachedTable, cached_databases, read_cached_table

@@ -10,7 +10,7 @@ from pipeline.results import number, span
 COLUMNS = (
     *("database", "target", "features", "regressor", "protocol", "pictures", "groups"),
     *("srcc", "srcc_low", "srcc_high", "plcc", "plcc_low", "plcc_high"),
-    *("krcc", "rmse", "size_srcc", "coverage90", "mark", "optimistic", "run"),
+    *("krcc", "rmse", "size_srcc", "coverage90", "mark", "optimistic", "splits", "run"),
 )
 _ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _ESCAPES |= {character: f"\\{character}" for character in "&%$#_{}"}
@@ -32,7 +32,8 @@ def as_csv(lines: Sequence[Line]) -> str:
                 *(line.interval("plcc_logistic") or ("", "")),
                 *(median.get("krcc"), median.get("rmse_logistic")),
                 (result.get("size_baseline") or {}).get("srcc"),
-                *(result.get("coverage90"), line.mark, result["optimistic"], line.run),
+                *(result.get("coverage90"), line.mark, result["optimistic"]),
+                *(line.splits, line.run),
             ]
         )
     return buffer.getvalue()
@@ -76,8 +77,9 @@ def as_latex(lines: Sequence[Line]) -> str:
 
 
 LEGEND = (
-    "Medians over folds; PLCC* after the 4-parameter logistic; bold: the best of a database; =: "
-    "the paired 95 % interval of the difference to it holds 0; ?: not compared with it; !: "
+    "Medians over folds; PLCC* after the 4-parameter logistic; bold: the best of a database, "
+    "protocol and splits; =: the paired 95 % interval of the difference to it holds 0; ?: not "
+    "compared with it; !: "
     "optimistic, not ranked; size: SRCC of the pictures' height, width and bytes alone."
 )
 
@@ -91,7 +93,7 @@ def _cells(line: Line, best: str, tied: str, escape: Callable[[str], str] = str)
     unknown = "{}" if result["optimistic"] else "{} ?"
     style = {BEST: best, TIED: tied, UNKNOWN: unknown}.get(line.mark, "{}")
     return (
-        escape(f"{result['db']} {result['target']}"),
+        escape(line.name),
         escape(result["features"]),
         escape(line.head) + ("!" if result["optimistic"] else ""),
         str(result["n_pictures"]),
