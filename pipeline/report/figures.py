@@ -30,7 +30,11 @@ def overview(lines: Sequence[Line]) -> bytes:
     low, high = axes.get_xlim()
     more = max(0, LEAST_SPAN - (high - low)) / 2  # so that next to nothing looks like it
     axes.set_xlim(low - more, high + more)
-    names = [f"{_short(line.result['features'])}, {line.head}" for line in lines]
+    names = [
+        f"{_short(line.result['features'])}, {line.head}"
+        + (f" ({line.splits})" if line.rivals[1] else "")
+        for line in lines
+    ]
     axes.set_yticks(range(len(lines)), names, fontsize=8)
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.set_xlabel("median SRCC over folds, 95 % interval", fontsize=8)
