@@ -166,6 +166,7 @@ def test_tensorboard(photographs, tmp_path):
     told = [float(loss) for _, loss in losses(tmp_path / "run")]
     assert [event.value for event in events.Scalars("loss")] == pytest.approx(told, rel=1e-6)
     assert set(events.Tags()["scalars"]) >= {"loss", "accuracy", "lr"}
+    assert [(e.step, e.value) for e in events.Scalars("probe/srcc")] == [(6, 0.5)]
 
 
 def test_a_probe_that_fails_stops_nothing(photographs, tmp_path):

@@ -124,6 +124,7 @@ class Run:
                 self._save(trainer, done)
             waited = time.perf_counter()
         bar.close()
+        self._probe_at_end(trainer, board)
         if board:
             board.close()
 
@@ -150,6 +151,12 @@ class Run:
                     board.add_scalar(f"probe/{name}", value, done)
         self.ranks.wait()
 
+    def _probe_at_end(self, trainer: Trainer, board=None) -> None:
+        done = self.recipe.steps
+        if self.probe and not (self.probes and self.probes[-1][0] == done):
+            self._probe(trainer, done, board)
+            self._save(trainer, done)
+
     def _encoder(self, trainer: Trainer, done: int) -> bytes:
         facts = {"steps": done, "pictures": self._digest, "n_pictures": len(self.sources)}
         return export.encoder_bytes(trainer.query, self.recipe, facts)
@@ -175,10 +182,7 @@ class Run:
 
     def _finish(self, trainer: Trainer) -> dict:
         recipe, done = self.recipe, self.recipe.steps
-        probed = self.probes and self.probes[-1][0] == done
-        if self.probe and not probed:
-            self._probe(trainer, done)
-            self._save(trainer, done)
+        self._probe_at_end(trainer)  # a run that was ended before it has none yet
         if self.ranks.first:
             write_atomic(self.folder / ENCODER, self._encoder(trainer, done))
             write_atomic(self.folder / PUBLISHED, export.published_bytes(trainer.query))
