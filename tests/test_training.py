@@ -9,8 +9,9 @@ torch = pytest.importorskip("torch")
 
 from features.errors import InputError  # noqa: E402
 from features.pretraining.moco import contrast, info_nce  # noqa: E402
+from features.pretraining.recipe import OPTIMISERS as NAMES  # noqa: E402
 from features.pretraining.recipe import chosen  # noqa: E402
-from features.pretraining.training import Diverged, Trainer  # noqa: E402
+from features.pretraining.training import OPTIMISERS, Diverged, Trainer  # noqa: E402
 
 TINY = {"crop": 32, "distorted": 1, "batch": 4, "group": 2, "queue": 64, "precision": "fp32"}
 
@@ -24,6 +25,11 @@ def batch(recipe, seed=0, n=None):
     side = recipe.crop
     shape = (n or recipe.batch, 2, recipe.n_pairs, side, side, 3)
     return torch.from_numpy(rng.integers(0, 256, shape, dtype=np.uint8))
+
+
+def test_every_optimiser_that_can_be_chosen_is_one():
+    """The names, which need no torch, are those of the table."""
+    assert set(OPTIMISERS) == set(NAMES)
 
 
 def test_a_step_is_that_of_moco():
