@@ -11,14 +11,14 @@ from functools import cached_property
 
 import numpy as np
 from optuna.distributions import FloatDistribution
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_array, check_is_fitted, check_X_y
+from sklearn.utils.validation import check_X_y
 
 from regressors import active_set
 from regressors.base import Params, Prepared, Tuner
 from regressors.blockwise import Standardised
 from regressors.correlations import SMALL, Gram, Rows
 from regressors.folds import N_INNER
+from regressors.linear import Linear
 
 # l1 as shares of the least one that leaves no column, l2 as shares of the largest eigenvalue of
 # the correlations: as little as ridge regression's, and as much as leaves hardly any interplay.
@@ -27,7 +27,7 @@ L1_FLOOR, L2_FLOOR, L2_CEILING = 1e-3, 1e-5, 1.0
 L1_STEP, L2_STEP, START = 2.0, 10.0**0.5, 1e-4
 
 
-class ElasticNet(RegressorMixin, BaseEstimator):
+class ElasticNet(Linear):
     """Elastic net with its scaler inside; see the module for the model.
 
     Parameters
@@ -72,23 +72,6 @@ class ElasticNet(RegressorMixin, BaseEstimator):
         self.n_features_in_, self.mean_, self.scale_ = len(part.mean), part.mean, part.scale
         self.coef_, self.intercept_ = problem.coefficients(self.l1, self.l2), problem.mean
         return self
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return the (m,) scores of (m, p) embeddings."""
-        check_is_fitted(self)
-        X = check_array(X, dtype=np.float64)
-        if X.shape[1] != self.n_features_in_:
-            raise ValueError(f"expected {self.n_features_in_} columns, got {X.shape[1]}")
-        return self.intercept_ + ((X - self.mean_) / self.scale_) @ self.coef_
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return all that a prediction needs, as arrays to share; see `regressors.heads`."""
-        return {
-            "mean": self.mean_,
-            "scale": self.scale_,
-            "coef": self.coef_,
-            "intercept": np.array([self.intercept_]),
-        }
 
 
 class Columns:

@@ -12,13 +12,13 @@ from functools import cached_property
 import numpy as np
 import scipy.linalg
 from optuna.distributions import FloatDistribution
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_array, check_is_fitted, check_X_y
+from sklearn.utils.validation import check_X_y
 
 from regressors import bidiagonal
 from regressors.base import Blocks, Params, Prepared, Training, Tuner
 from regressors.device import Array
 from regressors.exact import Decomposition, ExactPath
+from regressors.linear import Linear
 from regressors.scaling import standardiser
 
 # Penalties as shares of the largest eigenvalue of X'X: below the floor lie directions that float32
@@ -31,7 +31,7 @@ EXACT = 500
 TOGETHER, MEMORY = 66, 1.5e9
 
 
-class Ridge(RegressorMixin, BaseEstimator):
+class Ridge(Linear):
     """Ridge regression with its scaler inside; see the module for the model.
 
     Parameters
@@ -61,23 +61,6 @@ class Ridge(RegressorMixin, BaseEstimator):
         self.n_features_in_ = len(coef)
         self.mean_, self.scale_, self.coef_, self.intercept_ = mean, scale, coef, intercept
         return self
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return the (m,) scores of (m, p) embeddings."""
-        check_is_fitted(self)
-        X = check_array(X, dtype=np.float64)
-        if X.shape[1] != self.n_features_in_:
-            raise ValueError(f"expected {self.n_features_in_} columns, got {X.shape[1]}")
-        return self.intercept_ + ((X - self.mean_) / self.scale_) @ self.coef_
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return all that a prediction needs, as arrays to share; see `regressors.heads`."""
-        return {
-            "mean": self.mean_,
-            "scale": self.scale_,
-            "coef": self.coef_,
-            "intercept": np.array([self.intercept_]),
-        }
 
 
 def coefficients(X: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:

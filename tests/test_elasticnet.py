@@ -9,6 +9,7 @@ import pickle
 
 import numpy as np
 import pytest
+from problems import constant, duplicated, offset, one_column, problem, repeated_columns
 from scipy.stats import spearmanr
 from sklearn import linear_model
 from sklearn.base import clone
@@ -29,41 +30,6 @@ SHARES = [(0.3, 1e-3), (0.03, 1e-2), (0.003, 1e-1), (0.01, 1e-4)]
 SHAPES = [(30, 80), (80, 30), (50, 50)]
 
 
-def problem(n, p):
-    """Correlated columns of unlike scale, and scores on 0..100."""
-    rng = np.random.default_rng(n + p)
-    X = rng.normal(size=(n, p)) @ (rng.normal(size=(p, p)) / np.sqrt(p)) * rng.uniform(0.01, 50, p)
-    X += rng.normal(size=p)
-    return X, 60 + 10 * X[:, 0] / X[:, 0].std() + rng.normal(0, 5, n)
-
-
-def constant(n, p):
-    """Some columns never change: zero, a value that rounding cannot halve, a large one."""
-    X, y = problem(n, p)
-    X[:, 1], X[:, 2], X[:, 3] = 0.0, 0.1, 1e6 + 0.1
-    return X, y
-
-
-def duplicated(n, p):
-    """Every row stands there twice."""
-    X, y = problem(n // 2, p)
-    return np.repeat(X, 2, axis=0), np.repeat(y, 2)
-
-
-def repeated_columns(n, p):
-    """Half of the columns repeat the others, and one repeats another with its sign changed."""
-    X, y = problem(n, p)
-    X[:, p // 2 :] = X[:, : p - p // 2]
-    X[:, -1] = -X[:, 0]
-    return X, y
-
-
-def offset(n, p):
-    """Float32 columns far from zero: only some of their bits vary."""
-    X, y = problem(n, p)
-    return (1000 + X / X.std(axis=0)).astype(np.float32), y
-
-
 def embeddings(n, p):
     """Float32, never negative and often zero, with few strong directions, as a network's are."""
     rng = np.random.default_rng(n + p)
@@ -71,12 +37,6 @@ def embeddings(n, p):
     X = (rng.normal(size=(n, p)) * strengths) @ rng.normal(size=(p, p))
     X = np.maximum(X + 0.3 * X.std(), 0).astype(np.float32)
     return X, 50 + 10 * X[:, :5].sum(axis=1) / X.std() + rng.normal(0, 3, n)
-
-
-def one_column(n, p):
-    """A single column."""
-    X, y = problem(n, p)
-    return X[:, :1], y
 
 
 PROBLEMS = [problem, constant, duplicated, repeated_columns, offset, embeddings, one_column]

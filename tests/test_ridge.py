@@ -5,6 +5,7 @@ Predictions agree within 1e-8 of their spread (largest minus smallest) over the 
 
 import numpy as np
 import pytest
+from problems import constant, duplicated, offset, one_column, problem, repeated_columns
 from scipy.stats import spearmanr
 from sklearn import linear_model
 from sklearn.base import clone
@@ -25,46 +26,6 @@ def reference(X, y, X_new, alpha) -> np.ndarray:
     """What scikit-learn predicts."""
     model = make_pipeline(StandardScaler(), linear_model.Ridge(alpha=alpha))
     return model.fit(np.asarray(X, float), y).predict(np.asarray(X_new, float))
-
-
-def problem(n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
-    """Correlated columns of unlike scale, and scores on 0..100."""
-    rng = np.random.default_rng(n + p)
-    X = rng.normal(size=(n, p)) @ (rng.normal(size=(p, p)) / np.sqrt(p)) * rng.uniform(0.01, 50, p)
-    X += rng.normal(size=p)
-    return X, 60 + 10 * X[:, 0] / X[:, 0].std() + rng.normal(0, 5, n)
-
-
-def constant(n, p):
-    """Some columns never change: zero, a value that rounding cannot halve, a large one."""
-    X, y = problem(n, p)
-    X[:, 1], X[:, 2], X[:, 3] = 0.0, 0.1, 1e6 + 0.1
-    return X, y
-
-
-def duplicated(n, p):
-    """Every row stands there twice."""
-    X, y = problem(n // 2, p)
-    return np.repeat(X, 2, axis=0), np.repeat(y, 2)
-
-
-def repeated_columns(n, p):
-    """Half of the columns repeat the others."""
-    X, y = problem(n, p)
-    X[:, p // 2 :] = X[:, : p - p // 2]
-    return X, y
-
-
-def offset(n, p):
-    """Float32 columns far from zero: only some of their bits vary."""
-    X, y = problem(n, p)
-    return (1000 + X / X.std(axis=0)).astype(np.float32), y
-
-
-def one_column(n, p):
-    """A single column."""
-    X, y = problem(n, p)
-    return X[:, :1], y
 
 
 PROBLEMS = [problem, constant, duplicated, repeated_columns, offset, one_column]
