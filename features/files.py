@@ -79,7 +79,7 @@ def parse_json(data: bytes, what: str, *required: str) -> dict:
     """Read JSON that we wrote; errors as of `read_json`, about `what`."""
     try:
         value = json.loads(data)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, too
         raise InputError(f"{what} was damaged or changed, it is no JSON: {error}") from error
     missing = [key for key in required if not isinstance(value, dict) or key not in value]
     if missing:

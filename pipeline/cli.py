@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import unicodedata
 import warnings
 from collections.abc import Callable, Mapping
 
@@ -69,7 +70,15 @@ def places(arguments: argparse.Namespace, *kinds: str) -> dict:
 
 def say(text: str) -> None:
     """Print progress, which goes to stderr; results go to stdout."""
-    print(text, file=sys.stderr, flush=True)
+    print(harmless(text), file=sys.stderr, flush=True)
+
+
+def harmless(text: str) -> str:
+    """Return a stranger's text without what a terminal would obey; line ends stay."""
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
+        for c in text
+    )
 
 
 def name_some(names, limit: int = 5) -> str:
@@ -81,7 +90,8 @@ def name_some(names, limit: int = 5) -> str:
 
 def print_json(value: object) -> None:
     """Print a result as JSON."""
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    print(text.encode(errors="replace").decode())  # half a surrogate pair is no text
 
 
 def positive(text: str) -> int:
@@ -185,6 +195,7 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
         code = 1
     except (OSError, MemoryError) as error:
         # a full disk or a folder without permission, wherever it shows; what is written is whole
-        say(f"error: {error or 'not enough memory'}; mend that, then give the same command again")
+        why = str(error) or "not enough memory"
+        say(f"error: {why}; mend that, then give the same command again")
         code = 1
     sys.exit(code)

@@ -60,6 +60,12 @@ def fitted_scorer(
     if facts["kind"] not in HEADS:
         raise InputError(f"{run}: a head of the kind {facts['kind']!r} needs a newer version")
     requests = parse(facts["features"])
+    n_dims = sum(request.encoder.n_dims(request.values) for request in requests)
+    if n_dims != len(arrays["mean"]):
+        raise InputError(
+            f"{run}: the head is for {len(arrays['mean'])} numbers a picture, and "
+            f"{facts['features']} gives {n_dims}"
+        )
     check_prompts(requests, pictures)
     runtimes = _runtimes(run, requests, facts["encoders"], weights, way)
 
@@ -72,8 +78,10 @@ def fitted_scorer(
             yield from drive(plan, workers)
 
     def judge(X: np.ndarray) -> Iterator[tuple[float, float, float, bool]]:
-        error, far = facts["error90"], distance(arrays, X) > facts["distance_max"]
-        for score, outside in zip(HEADS[facts["kind"]](arrays, X), far, strict=True):
+        error = facts["error90"]
+        with np.errstate(over="ignore", invalid="ignore"):  # such a score is no number, and a row
+            scores, far = HEADS[facts["kind"]](arrays, X), distance(arrays, X)
+        for score, outside in zip(scores, far > facts["distance_max"], strict=True):
             yield float(score), float(score - error), float(score + error), bool(outside)
 
     settings = {

@@ -66,7 +66,7 @@ def _show(chosen: argparse.Namespace) -> int:
     if chosen.json:
         cli.print_json(card)
     else:
-        print(text, end="")
+        print(cli.harmless(text), end="")
     return 0
 
 

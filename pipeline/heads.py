@@ -17,6 +17,7 @@ from safetensors.numpy import load, save
 
 from features.errors import InputError
 from features.files import parse_json, read_json, sha256, write_atomic, write_json
+from pipeline.head_checks import what_is_wrong
 
 ARRAYS, FACTS, MANIFEST, CARD = "head.safetensors", "head.json", "manifest.json", "README.md"
 FORMAT = "meanopinion head 1"
@@ -24,18 +25,8 @@ _KEYS = (
     *("kind", "db", "target", "range", "features", "encoders", "note", "median_srcc"),
     *("error90", "distance_max", "arrays_sha256"),
 )
-# The arrays of each kind, and their shapes: p columns, s rows of the training data.
-_SHAPES = {
-    "linear": {"mean": "p", "scale": "p", "coef": "p", "intercept": "1"},
-    "rbf": {
-        "mean": "p",
-        "scale": "p",
-        "support": "sp",
-        "dual": "s",
-        "intercept": "1",
-        "gamma": "1",
-    },
-}
+# Of the arrays, and of each text: more is no head of ours, and would fill the memory.
+MOST_BYTES, MOST_TEXT = 2**31, 2**20
 
 
 class Head(NamedTuple):
@@ -84,7 +75,7 @@ def read_head(place: Path) -> Head:
         arrays = load(files[ARRAYS])
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"the head {place / ARRAYS} cannot be read: {error}") from error
-    if wrong := _wrong(arrays, facts):
+    if wrong := what_is_wrong(arrays, facts):
         raise InputError(f"the head {place} was damaged or changed: {wrong}")
     return Head(place, arrays, facts, {name: sha256(files[name]) for name in (ARRAYS, FACTS)})
 
@@ -111,29 +102,9 @@ def read_card(place: Path) -> tuple[dict, str]:
     read_head(place)
     files = _unpacked(place)
     card = parse_json(files[MANIFEST], f"{place}: {MANIFEST}", "card")["card"]
+    if not isinstance(card, dict):
+        raise InputError(f"{place} was damaged or changed: its card holds no facts")
     return card, files[CARD].decode(errors="replace")
-
-
-def _wrong(arrays: Mapping[str, np.ndarray], facts: Mapping) -> str:
-    """Return why arrays and facts make no head; empty where they do, or where the kind is new."""
-    numbers = ("error90", "distance_max", "median_srcc")
-    for name in numbers:
-        if isinstance(facts[name], bool) or not isinstance(facts[name], int | float):
-            return f"{name} is no number"
-    scale = facts["range"]
-    if not isinstance(scale, dict) or not {"low", "high", "higher_is_better"} <= set(scale):
-        return "range says no low, high and higher_is_better"
-    if not isinstance(facts["encoders"], dict) or not isinstance(facts["features"], str):
-        return "encoders or features are not what they must be"
-    sizes = {"1": 1}
-    for name, letters in _SHAPES.get(facts["kind"], {}).items():
-        array = arrays.get(name)
-        if array is None or array.ndim != len(letters) or not np.isfinite(array).all():
-            return f"{name} is missing, or holds what is no number"
-        for letter, size in zip(letters, array.shape, strict=True):
-            if sizes.setdefault(letter, size) != size:
-                return f"{name} has the shape {array.shape}, which does not go with the others"
-    return ""
 
 
 def _unpacked(place: Path) -> dict[str, bytes]:
@@ -145,7 +116,7 @@ def _unpacked(place: Path) -> dict[str, bytes]:
             if sorted(one.filename for one in inside) != sorted(names):
                 raise InputError(
                     f"{place} is no head: expected a ZIP of {', '.join(sorted(names))}, found "
-                    f"{', '.join(one.filename for one in inside[:5]) or 'nothing'}; "
+                    f"{', '.join(f'{one.filename[:60]!r}' for one in inside[:5]) or 'nothing'}; "
                     "python -m pipeline.head export makes one"
                 )
             # stored as they are, files cannot unpack to more than the ZIP is
@@ -156,13 +127,20 @@ def _unpacked(place: Path) -> dict[str, bytes]:
                 raise InputError(
                     f"{place} is no head: its files are compressed, which no head's are"
                 )
+            most = {ARRAYS: MOST_BYTES}
+            if large := [n for n in inside if n.file_size > most.get(n.filename, MOST_TEXT)]:
+                raise InputError(
+                    f"{place} is no head: {large[0].filename} has {large[0].file_size:,} bytes, "
+                    "more than any head's"
+                )
             files = {one.filename: archive.read(one) for one in inside}
     except FileNotFoundError:
         raise InputError(f"{place} is not there: expected a run's folder or a head.zip") from None
     except InputError:
         raise
     except (OSError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError) as error:
-        raise InputError(f"{place} is no head: {error}; expected a ZIP") from error
+        why = str(error) or "it ends too early"
+        raise InputError(f"{place} is no head: {why}; expected a ZIP") from error
     manifest = parse_json(files[MANIFEST], f"{place}: {MANIFEST}", "format", "files", "card")
     if manifest["format"] != FORMAT:
         raise InputError(f"{place}: {manifest['format']!r} needs another version than {FORMAT!r}")

@@ -269,7 +269,7 @@ def _announce(head: Head) -> None:
     if facts.get("optimistic"):
         cli.say(f"OPTIMISTIC: of that SRCC, {facts['optimistic']}")
     if facts["note"]:
-        cli.say(facts["note"])
+        cli.say(" ".join(facts["note"].split()))
 
 
 if __name__ == "__main__":

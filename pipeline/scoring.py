@@ -110,9 +110,9 @@ class Scorer:
         """Return a picture's score; `parts` are its rows, one of each encoder."""
         name, facts = parts[0].name, parts[0].facts
         prompt = max(row.notes.get("prompt", "") for row in parts)  # "" where none is taken
-        if judged is not None:
+        if judged is not None and np.isfinite(judged[0]):
             return Score(name, *judged, OK, facts, prompt)
-        reason = next(row.status for row in parts if row.status != OK)
+        reason = next((row.status for row in parts if row.status != OK), "the score is no number")
         outside = False if self.flags else None
         return Score(name, np.nan, np.nan, np.nan, outside, reason, facts, prompt)
 

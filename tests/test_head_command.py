@@ -8,12 +8,14 @@ import venv
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT, write_pictures
+from safetensors.numpy import load, save
 from test_commands import call
 
 from features.files import sha256
-from pipeline.heads import ARRAYS, CARD, FACTS, MANIFEST, read_head
+from pipeline.heads import ARRAYS, CARD, FACTS, MANIFEST
 
 
 @pytest.fixture
@@ -133,11 +135,7 @@ def test_a_changed_head_is_refused(capsys, shared_head):
 def test_a_manifest_that_fits_changed_facts(capsys, shared_head):
     """Whoever changes the arrays must change the facts, too: they name each other."""
     _, path = shared_head
-    with zipfile.ZipFile(path) as archive:
-        data = archive.read(FACTS).replace(read_head(path).facts["arrays_sha256"].encode(), b"0")
-        manifest = json.loads(archive.read(MANIFEST))
-    manifest["files"][FACTS] = sha256(data)
-    rewritten(path, **{FACTS: data, MANIFEST: json.dumps(manifest).encode()})
+    forged(path, facts={"arrays_sha256": "0"})
     code, out, err = call(capsys, "score", "--head", path, path.parent)
     assert (code, out) == (1, "") and "is not the one that head.json describes" in err
 
@@ -173,9 +171,17 @@ def test_strange_archives_are_refused(capsys, tmp_path, shared_head):
 
 BROKEN = {
     "range": ({"range": {}}, "range says no low"),
+    "low": ({"range": {"low": 0, "high": None, "higher_is_better": True}}, "low and high"),
+    "better": ({"range": {"low": 0, "high": 1, "higher_is_better": "no"}}, "neither true nor"),
     "no number": ({"error90": "wide"}, "error90 is no number"),
+    "not finite": ({"error90": float("nan")}, "error90 is no number"),
+    "below 0": ({"distance_max": -1}, "distance_max is no number"),
+    "too long": ({"median_srcc": 10**400}, "median_srcc is no number"),
+    "no text": ({"note": ["x"]}, "note is no text"),
+    "a strange kind": ({"kind": {}}, "kind is no text"),
+    "keys": ({"encoders": {"nss": [1]}}, "encoders are no names"),
     "no median": ({"median_srcc": None}, "median_srcc is no number"),
-    "encoders": ({"encoders": []}, "encoders or features"),
+    "encoders": ({"encoders": []}, "encoders are no names"),
     "kind": ({"kind": "rbf"}, "support is missing"),
 }
 
@@ -185,12 +191,86 @@ def test_facts_that_make_no_head_are_refused(capsys, shared_head, case):
     """Whole files, whose checksums fit, but which say what cannot be."""
     _, path = shared_head
     change, expected = BROKEN[case]
-    with zipfile.ZipFile(path) as archive:
-        data = json.dumps(json.loads(archive.read(FACTS)) | change).encode()
-        manifest = json.loads(archive.read(MANIFEST))
-    manifest["files"][FACTS] = sha256(data)
-    rewritten(path, **{FACTS: data, MANIFEST: json.dumps(manifest).encode()})
+    forged(path, facts=change)
     refused(capsys, path, expected)
+
+
+def forged(path, arrays=None, facts=None, raw=None):
+    """Change a ZIP so that all checksums fit: some arrays, some facts, or these bytes as facts."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in (ARRAYS, FACTS, MANIFEST)}
+    if arrays:
+        files[ARRAYS] = save(load(files[ARRAYS]) | arrays)
+    if not raw:
+        known = json.loads(files[FACTS]) | {"arrays_sha256": sha256(files[ARRAYS])}
+        raw = json.dumps(known | (facts or {})).encode()
+    files[FACTS] = raw
+    manifest = json.loads(files[MANIFEST])
+    manifest["files"] |= {name: sha256(files[name]) for name in (ARRAYS, FACTS)}
+    rewritten(path, **files | {MANIFEST: json.dumps(manifest).encode()})
+
+
+def test_json_that_is_meant_to_harm(capsys, shared_head):
+    """Deeper than Python reads, and a number of more digits than it takes."""
+    _, path = shared_head
+    for raw in (b"[" * 200_000, b'{"kind": ' + b"9" * 5000 + b"}"):
+        forged(path, raw=raw)
+        refused(capsys, path, "it is no JSON")
+
+
+@pytest.mark.parametrize(
+    "arrays, expected",
+    [
+        ({"scale": np.zeros(36)}, "scale holds what no head has"),
+        ({"coef": np.full(36, np.nan)}, "coef holds what no head has"),
+        ({"coef": np.ones(36, bool)}, "coef is missing, or has another shape or type"),
+        ({"coef": np.ones(5)}, "coef has the shape"),
+    ],
+)
+def test_arrays_that_make_no_head_are_refused(capsys, shared_head, arrays, expected):
+    """Their checksums fit, too."""
+    _, path = shared_head
+    forged(path, arrays=arrays)
+    refused(capsys, path, expected)
+
+
+def test_a_head_for_other_embeddings(capsys, shared_head):
+    """As many numbers as the feature set gives, or nothing is scored."""
+    _, path = shared_head
+    forged(path, arrays={name: np.ones(5) for name in ("mean", "scale", "coef")})
+    write_pictures(path.parent / "new", 1)
+    code, out, err = call(capsys, "score", "--head", path, path.parent / "new")
+    assert (code, out) == (1, "") and "is for 5 numbers a picture, and nss gives 36" in err
+
+
+def test_a_score_that_is_no_number_is_a_failure(capsys, tmp_path, shared_head):
+    """Counted, with its reason; the page is made."""
+    _, path = shared_head
+    forged(path, arrays={"coef": np.full(36, 1e308)})
+    write_pictures(tmp_path / "new", 2)
+    page = tmp_path / "page.html"
+    code, out, err = call(capsys, "score", "--head", path, tmp_path / "new", "--html", page)
+    assert code == 1 and out.count("the score is no number") == 2 and "Warning" not in err
+    assert "0 scored, 2 failed" in err and "the score is no number" in page.read_text()
+
+
+def test_what_a_stranger_wrote_moves_no_cursor(capsys, tmp_path, shared_head):
+    """Names, notes and cards are shown without what a terminal would obey."""
+    _, path = shared_head
+    write_pictures(tmp_path / "new", 1)
+    forged(path, facts={"note": "one\ntwo\x1b[2J"})
+    code, _, err = call(capsys, "score", "--head", path, tmp_path / "new")
+    assert code == 0 and "one two\N{REPLACEMENT CHARACTER}[2J\n" in err and "\x1b" not in err
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a\nb\x1b[31m", b"x")
+    refused(capsys, path, "found 'a\\nb\\x1b[31m'")
+
+
+def test_a_hole_of_a_file_is_not_read(capsys, shared_head):
+    """Its size is looked at first."""
+    _, path = shared_head
+    rewritten(path, **{CARD: bytes(2**20 + 1)})
+    refused(capsys, path, "README.md has 1,048,577 bytes, more than any head's")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """The page's service, and the page itself over HTTP: scores, limits, and what is refused."""
 
+import html
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -80,7 +82,8 @@ def test_only_uploads_are_read(service, head, tmp_path):
     Image.new("RGB", (64, 64)).save(outside)
     link = service.uploads / "link.png"
     link.symlink_to(outside)
-    for path in (outside, service.uploads / ".." / "secret.png", link, service.uploads):
+    up = service.uploads / ".." / "secret.png"
+    for path in (outside, up, link, service.uploads, f"{outside}\0"):
         for what in (
             lambda path: service.score(head, [str(path)]),
             lambda path: service.where(head, str(path)),
@@ -178,6 +181,8 @@ def test_mistakes(capsys, tmp_path):
     assert code == 1 and f"--port {port} is taken: name another" in err
     code, _, err = call(capsys, "serve", "--port", 70000)
     assert code == 1 and "expected 1 to 65535" in err
+    code, _, err = call(capsys, "serve", "--host", "a..b")
+    assert code == 1 and "--host a..b --port 7860 cannot be had" in err
     (tmp_path / "head.zip").write_text("x")
     code, _, err = call(capsys, "serve", "--head", tmp_path / "head.zip")
     assert code == 1 and "is no head" in err
@@ -270,6 +275,35 @@ def test_over_http(address, head, tmp_path):
         status = 413
     assert status == 413
     assert "1 scored, 0 could not be" in scored(address, head, path)
+
+
+@pytest.mark.slow
+def test_only_its_own_names_are_answered(address):
+    """A site whose name leads to this machine cannot read the page, which needs no token."""
+    port = address.rpartition(":")[2]
+    for host, expected in (("localhost", 200), ("127.0.0.1", 200), ("evil.example", 400)):
+        request = urllib.request.Request(f"{address}/config", headers={"Host": f"{host}:{port}"})
+        try:
+            status = urllib.request.urlopen(request, timeout=60).status
+        except urllib.error.HTTPError as error:
+            status = error.code
+        assert status == expected, host
+
+
+def test_a_strangers_text_is_shown_letter_by_letter():
+    """No picture, link or tag comes of it, for the page would fetch what they name."""
+    pytest.importorskip("gradio")
+    parser = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
+    from pipeline.serve.page import plain
+
+    evil = (
+        '![x](https://tracker.example/p.png) <img src="https://tracker.example/q.png" '
+        "onerror=alert(1)> [a](b) `c` *d* # e\n\n# f\n1. g & h &lt; $$i$$ \\ j_k_"
+    )
+    shown = parser.render(plain(evil))
+    assert not set(re.findall(r"<(\w+)", shown)) - {"p"}
+    text = html.unescape(re.sub(r"</?p>", "", shown)).strip()
+    assert text == " ".join(evil.split())
 
 
 @pytest.mark.slow

@@ -75,9 +75,10 @@ def check_port(host: str, port: int) -> None:
         with socket.socket(family, socket.SOCK_STREAM) as one:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             one.bind(address)
-    except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        why = "is taken: name another" if taken else f"cannot be had: {error.strerror or error}"
+    except (OSError, UnicodeError) as error:
+        taken = getattr(error, "errno", 0) == errno.EADDRINUSE
+        said = getattr(error, "strerror", "") or error
+        why = "is taken: name another" if taken else f"cannot be had: {said}"
         raise InputError(f"--host {host} --port {port} {why}") from error
 
 
@@ -85,22 +86,29 @@ def _serve(chosen, way: Way, shared: list[Path], places: dict, uploads: Path) ->
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     # gradio reads these when it is imported
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
     from pipeline.serve.page import THEME, page
     from pipeline.serve.service import Service
 
     service = Service(places["runs"], places["weights"], uploads, way, shared)
-    auth = None
+    auth, app = None, {}
     if chosen.token or chosen.host not in LOOPBACK:
         token = chosen.token or secrets.token_urlsafe(18)
         auth = (NAME, token)
         if not chosen.token:
             cli.say(f"name {NAME}, token {token}")
+    else:
+        # without a token, no other site may have its own name lead here and then read the answers
+        app["middleware"] = [Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))]
     blocks = page(service)
     blocks.queue(max_size=MAX_WAITING)
     blocks.launch(
         server_name=chosen.host,
         server_port=chosen.port,
         auth=auth,
+        app_kwargs=app,
         max_file_size=MAX_UPLOAD,
         show_error=True,
         quiet=True,

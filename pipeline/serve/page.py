@@ -1,7 +1,9 @@
 """The page: three tabs around a `Service`."""
 
 import functools
+import html
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -70,8 +72,9 @@ def _score_tab(blocks: gr.Blocks, service: Service) -> None:
         facts = service.head(name).facts
         better = "higher" if facts["range"]["higher_is_better"] else "lower"
         return (
-            f"Predicts {facts['target']} of {facts['db']}; {better} is better. Nine of ten scores "
-            f"lie within {facts['error90']:.3g} of the prediction. {facts['note']}"
+            f"Predicts {plain(facts['target'])} of {plain(facts['db'])}; {better} is better. Nine "
+            f"of ten scores lie within {facts['error90']:.3g} of the prediction. "
+            + plain(facts["note"])
         )
 
     def score(name: str | None, given: list[str] | None, text: str) -> tuple:
@@ -215,9 +218,15 @@ def _told(function: Callable) -> Callable:
         try:
             return function(*values)
         except (InputError, DataError, OSError, MemoryError) as error:
-            raise gr.Error(str(error), duration=None, print_exception=False) from error
+            text = html.escape(str(error))
+            raise gr.Error(text, duration=None, print_exception=False) from error
 
     return told
+
+
+def plain(text: str) -> str:
+    """Return a stranger's text as Markdown that shows it letter by letter, and fetches nothing."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
 def _files(scores: Sequence[Score], given: Sequence[str]) -> list[str]:
@@ -234,7 +243,7 @@ def _caption(one: Score) -> str:
 
 
 def _said(scores: Sequence[Score]) -> str:
-    failed = [f"- {_name(one)}: {one.status}" for one in scores if one.status != OK]
+    failed = [f"- {plain(_name(one))}: {plain(one.status)}" for one in scores if one.status != OK]
     return "\n".join([f"{len(scores) - len(failed)} scored, {len(failed)} could not be.", *failed])
 
 

@@ -66,8 +66,8 @@ class Service:
             lines = []
         for line in lines:
             if not line.result["optimistic"]:
-                srcc, (db, target, _) = line.result["median"]["srcc"], line.group
-                name = f"{db} {target} · {line.result['features']} · {line.head} · SRCC {srcc:.3f}"
+                srcc, what = line.result["median"]["srcc"], line.result["features"]
+                name = f"{line.name} · {what} · {line.head} · SRCC {srcc:.3f}"
                 found.setdefault(name, line.run)
                 if found[name] != line.run:  # the same under other settings
                     found[f"{name} · {line.run.name}"] = line.run
@@ -173,8 +173,8 @@ class Service:
         uploads = self.uploads.resolve()
         found = []
         for number, file in enumerate(files):
-            path = Path(file).resolve()
-            if not path.is_relative_to(uploads) or not path.is_file():
+            path = None if "\0" in file else Path(file).resolve()
+            if not path or not path.is_relative_to(uploads) or not path.is_file():
                 raise InputError("Only uploaded pictures can be scored.")
             found.append(Picture(f"{number:03d}/{path.name}", path, prompt))
         return found
