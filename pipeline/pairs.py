@@ -114,6 +114,12 @@ def pair_of(a: Side, b: Side) -> Pair:
             "the labels changed between them; fit both again"
         )
     names = [set(side.predictions["name"]) for side in (a, b)]
+    for side, others in zip((a, b), reversed(names), strict=True):
+        if side.predictions["name"].isin(others).sum() != len(both):
+            raise InputError(
+                f"predictions.csv of {a.folder} or {b.folder} lacks rows of a fold, or has some "
+                "twice: it was changed; fit again"
+            )
     index, n_groups = drawn_groups(a.splits)
     strange = sorted((names[0] | names[1]) - set(index))
     if strange:

@@ -189,7 +189,8 @@ def _error90(tuned: Tuned, y: np.ndarray) -> float:
 
     Of n errors the ceil(.9 (n + 1))-th smallest, as split conformal prediction has it (Lei, G'Sell,
     Rinaldo, Tibshirani, Wasserman, JASA 2018, algorithm 2); but the errors are those of the inner
-    folds, whose models chose the hyper-parameters: what is promised there is measured here.
+    folds, whose models chose the hyper-parameters: what is promised there is measured here. Of
+    fewer than nine errors it is the largest, which holds fewer than nine of ten.
     """
     errors = np.abs(y - tuned.out_of_fold)[np.isfinite(tuned.out_of_fold)]
     rank = min(len(errors), int(np.ceil(0.9 * (len(errors) + 1))))

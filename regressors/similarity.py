@@ -24,6 +24,8 @@ def linear_cka(X: np.ndarray, Y: np.ndarray) -> float:
     """
     if len(X) != len(Y):
         raise ValueError(f"{len(X)} and {len(Y)} rows: expected the same pictures")
+    if not all(len(Z) and np.ptp(Z, axis=0).any() for Z in (X, Y)):
+        raise ValueError("the embeddings of one set are all alike")
     X, Y = (np.asarray(Z, float) - np.mean(Z, axis=0, dtype=float) for Z in (X, Y))
     if max(X.shape[1], Y.shape[1]) < len(X):  # columns by columns is smaller than rows by rows
         together = np.linalg.norm(Y.T @ X) ** 2
@@ -31,6 +33,4 @@ def linear_cka(X: np.ndarray, Y: np.ndarray) -> float:
     else:
         K, L = X @ X.T, Y @ Y.T
         together, spread = np.sum(K * L), np.linalg.norm(K) * np.linalg.norm(L)
-    if not spread:
-        raise ValueError("the embeddings of one set are all alike")
     return float(together / spread)

@@ -101,6 +101,17 @@ def test_many_at_once(tmp_path, runs):
     assert differences(best, []) == []
 
 
+def test_a_row_that_is_lost(runs):
+    """Of one fold, where others still test the picture: said, and nothing is paired with it."""
+    a, b = runs
+    rows = (b / "predictions.csv").read_text().splitlines(keepends=True)
+    for changed in (rows[:-1], [*rows, rows[-1]]):
+        (b / "predictions.csv").write_text("".join(changed))
+        with pytest.raises(InputError, match="lacks rows of a fold, or has some twice"):
+            compare(a, b)
+        assert differences(a, [b]) == differences(b, [a]) == [None]
+
+
 def test_difference_equals_a_bootstrap_that_copies_rows(runs, monkeypatch):
     """Medians, difference, interval and share of draws, on the first 100 of the seeded draws."""
     monkeypatch.setattr("pipeline.comparing.group_draws", lambda n: group_draws(n)[:100])

@@ -4,15 +4,20 @@ import csv
 import io
 import re
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 from test_commands import call
+from test_comparing import TABLE, write_run
+from test_comparing import read as read_predictions
 
 from features.files import read_json, write_json
 from pipeline.databases import DATABASES
-from pipeline.report.collect import BEST, TIED, find_lines, marked
+from pipeline.report.collect import BEST, TIED, Line, find_lines, marked
 from pipeline.report.formats import as_csv, as_latex, as_markdown
 from pipeline.report.published import PUBLISHED
+from regressors.metrics import srcc
 
 
 @pytest.fixture
@@ -74,6 +79,85 @@ def test_marks(finished):
     )
     assert twin.mark == TIED
     assert {line.mark for line in lines if line.result["optimistic"]} == {"not compared"}
+
+
+def test_who_skips_what_is_hard_is_not_the_best(tmp_path):
+    """A higher median on fewer pictures: the other run is better on those that both have."""
+    table = TABLE.assign(group=TABLE["name"])
+    whole = write_run(tmp_path / "db" / "nss" / "ridge" / "mos" / "whole", 0.5, 1, table=table)
+    rows = read_predictions(whole)
+    error = (rows["mos"] - rows["prediction"]).abs()
+    hard = set(rows["name"][error > error.quantile(0.6)])
+    part = whole.with_name("part")
+    shutil.copytree(whole, part)
+    kept = rows[~rows["name"].isin(hard)].copy()
+    kept["prediction"] += np.random.default_rng(0).normal(0, 0.3, len(kept))
+    kept.to_csv(part / "predictions.csv", index=False)
+    for run in (whole, part):
+        found = read_predictions(run)
+        srccs = [srcc(f["mos"], f["prediction"]) for _, f in found.groupby("fold")]
+        more = {"n_groups": 120, "n_pictures": found["name"].nunique(), "versions": {}}
+        more |= {"folds": [], "optimistic": "", "srcc_interval": None}
+        result = read_json(run / "result.json") | {"median": {"srcc": np.median(srccs)}} | more
+        write_json(run / "result.json", result)
+        write_json(run / "settings.json", {})
+    lines, left_out = find_lines(tmp_path)
+    assert [line.run.name for line in lines] == ["part", "whole"] and not left_out
+    assert {line.run.name: line.mark for line in marked(lines)} == {"part": "", "whole": BEST}
+
+
+DAMAGED = {
+    "no settings": ("settings.json", None, "settings.json, which is not there"),
+    "settings": ("settings.json", "[]", "settings.json was damaged or changed"),
+    "no splits": ("splits.csv", None, "splits.csv cannot be read"),
+    "features": ("result.json", {"features": None}, "damaged or changed: features"),
+    "pictures": ("result.json", {"n_pictures": "\\input{x}"}, "damaged or changed: n_pictures"),
+    "folds": ("result.json", {"folds": [1]}, "damaged or changed: folds"),
+    "median": ("result.json", {"median": {}}, "damaged or changed: median SRCC"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_what_is_damaged_is_named(home, finished, case):
+    """It is left out, with one line; the others are there."""
+    name, change, expected = DAMAGED[case]
+    path = home / finished.runs["nss", "ridge"].relative_to(finished.home) / name
+    if change is None:
+        path.unlink()
+    elif isinstance(change, str):
+        path.write_text(change)
+    else:
+        write_json(path, read_json(path) | change)
+    lines, left_out = find_lines(home / "runs")
+    assert len(lines) == 5 and len(left_out) == 1 and expected in left_out[0]
+
+
+def test_odd_but_whole(capsys, home, finished):
+    """Nothing that is null, or that Matplotlib takes for a formula, costs the page."""
+    run = home / finished.runs["nss", "ridge"].relative_to(finished.home)
+    result = read_json(run / "result.json")
+    result |= {"features": "nss$\\x$", "srcc_spread": None, "contributions": None}
+    for fold in result["folds"]:
+        fold |= {"params": None, "edges": None}
+    write_json(run / "result.json", result)
+    rows = (run / "predictions.csv").read_text().splitlines()
+    (run / "predictions.csv").write_text(
+        rows[0].replace("group", "gr") + "\n" + "\n".join(rows[1:])
+    )
+    page, _ = report(capsys, home)
+    assert "no errors by picture and group" in page and page.count('<section class="run"') == 6
+
+
+def test_sections_are_of_all_databases():
+    """The best of each first, however many splits one has."""
+    from pipeline.report.__main__ import _in_turn
+
+    def line(db, splits, srcc):
+        result = {"db": db, "target": "mos", "protocol": "nested", "median": {"srcc": srcc}}
+        return Line(Path(f"{db}-{splits}"), result, splits=splits)
+
+    lines = [line("a", str(k), 0.9 - k / 10) for k in range(4)] + [line("b", "0", 0.1)]
+    assert [str(one.run) for one in _in_turn(lines)[:3]] == ["a-0", "b-0", "a-1"]
 
 
 def test_other_splits_compete_elsewhere(capsys, home, finished):

@@ -99,7 +99,8 @@ def _in_turn(lines: list[Line]) -> list[Line]:
     ranks: dict[tuple, int] = {}
     numbered = []
     for line in lines:
-        ranks[line.group] = rank = ranks.get(line.group, -1) + 1
+        database = line.field[:2]
+        ranks[database] = rank = ranks.get(database, -1) + 1
         numbered.append((rank, line))
     return [line for _, line in sorted(numbered, key=lambda pair: pair[0])]
 

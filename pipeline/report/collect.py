@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -12,10 +12,14 @@ from features.files import read_json
 from pipeline.comparing import TIE, differences
 from pipeline.results import FEW_GROUPS, head_of
 
-_NEEDED = (
-    *("db", "features", "regressor", "target", "median", "srcc_interval", "folds", "protocol"),
-    *("n_pictures", "n_groups", "optimistic", "versions"),
-)
+# what every run's result.json has, and of which kind
+_NEEDED = {
+    **dict.fromkeys(("db", "features", "regressor", "target", "protocol", "optimistic"), str),
+    **dict.fromkeys(("n_pictures", "n_groups"), int),
+    **dict.fromkeys(("median", "versions"), dict),
+    "folds": list,
+    "srcc_interval": list | None,
+}
 # What a line is beside the best one of its database.
 BEST, TIED, WORSE, UNKNOWN = "best", "tied with the best", "", "not compared"
 
@@ -81,18 +85,15 @@ def find_lines(runs: Path) -> tuple[list[Line], list[str]]:
     """
     lines, left_out = [], []
     for path in sorted(runs.glob("*/*/*/*/*")):
-        if path.is_symlink() or not (path / "settings.json").is_file():
+        finished = (path / "result.json").is_file()
+        if path.is_symlink() or not (finished or (path / "settings.json").is_file()):
             continue
-        if not (path / "result.json").is_file():
+        if not finished:
             left_out.append(f"{path}: not finished; the same fit goes on with it")
             continue
         try:
-            result = read_json(path / "result.json", *_NEEDED)
-            if not isinstance(result["median"]["srcc"], float | int):
-                raise InputError(f"{path / 'result.json'} has no SRCC")
-            read_json(path / "settings.json")
-            lines.append(Line(path, result, splits=_digest(path / "splits.csv")))
-        except (InputError, KeyError, TypeError) as error:
+            lines.append(_read(path))
+        except InputError as error:
             left_out.append(f"{path}: {error}")
     if not lines:
         more = f" ({len(left_out)} that are not finished or damaged)" if left_out else ""
@@ -103,11 +104,26 @@ def find_lines(runs: Path) -> tuple[list[Line], list[str]]:
     return sorted(_with_rivals(lines), key=_place), left_out
 
 
+def _read(run: Path) -> Line:
+    path = run / "result.json"
+    result = read_json(path, *_NEEDED)
+    wrong = [name for name, kind in _NEEDED.items() if not isinstance(result[name], kind)]
+    if not wrong and not isinstance(result["median"].get("srcc"), float | int):
+        wrong = ["median SRCC"]
+    if not wrong and not all(isinstance(f, dict) and "fold" in f for f in result["folds"]):
+        wrong = ["folds"]
+    if wrong:
+        raise InputError(f"{path} was damaged or changed: {', '.join(wrong)}")
+    if not isinstance(read_json(run / "settings.json"), dict):
+        raise InputError(f"{run / 'settings.json'} was damaged or changed")
+    return Line(run, result, splits=_digest(run / "splits.csv"))
+
+
 def _digest(splits: Path) -> str:
     try:
         head, *rows = splits.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return "unknown"
+    except (OSError, ValueError) as error:
+        raise InputError(f"{splits} cannot be read: {error}") from error
     return hashlib.sha256("\n".join([head, *sorted(rows)]).encode()).hexdigest()[:6]
 
 
@@ -131,21 +147,30 @@ def marked(lines: Iterable[Line], on_done: Callable[[], object] = lambda: None) 
 
     The best is the honest run of the highest median SRCC among those of one database, target,
     protocol and splits; each other honest one of them is compared with it, picture by picture (see
-    `pipeline.comparing`).
+    `pipeline.comparing`). Where a run has no embedding of pictures that are hard, that may show
+    another one to be better on the pictures that both have: then that one is the best.
     """
     for _, group in groupby(lines, key=lambda line: line.group):
         runs = list(group)
-        honest = [line for line in runs if not line.result["optimistic"]]
-        marks = {}
-        if honest:
-            best, *others = honest
-            found = differences(best.run, [line.run for line in others]) if others else []
-            marks = {best.run: BEST} | {
-                line.run: _mark(interval) for line, interval in zip(others, found, strict=True)
-            }
+        marks = _marks([line for line in runs if not line.result["optimistic"]])
         for line in runs:
             yield replace(line, mark=marks.get(line.run, UNKNOWN))
             on_done()
+
+
+def _marks(runs: Sequence[Line]) -> dict[Path, str]:
+    tried: set[Path] = set()
+    better = list(runs)
+    marks: dict[Path, str] = {}
+    while better and better[0].run not in tried:
+        best = better[0]
+        tried.add(best.run)
+        others = [line for line in runs if line is not best]
+        found = differences(best.run, [line.run for line in others]) if others else []
+        paired = list(zip(others, found, strict=True))
+        marks = {best.run: BEST} | {line.run: _mark(interval) for line, interval in paired}
+        better = [line for line, interval in paired if interval and interval[1] < -TIE]
+    return marks
 
 
 def _mark(interval: tuple[float, float] | None) -> str:

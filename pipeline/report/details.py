@@ -78,8 +78,10 @@ def details(line: Line, cache: Path, pictures: bool = True) -> Details:
     with _told(problems, "no predictions"):
         predictions = read_side(line.run).predictions
     if predictions is not None:
-        each = _by_picture(predictions, target)
-        groups = _by_group(each)
+        each = pd.DataFrame({"name": []})
+        with _told(problems, "no errors by picture and group"):
+            each = _by_picture(predictions, target)
+            groups = _by_group(each)
         with _told(problems, "no calibration"):
             errors = [fold["error90"] for fold in result["folds"] if "error90" in fold]
             half = float(np.median(errors)) if errors else None

@@ -35,7 +35,7 @@ def overview(lines: Sequence[Line]) -> bytes:
         + (f" ({line.splits})" if line.rivals[1] else "")
         for line in lines
     ]
-    axes.set_yticks(range(len(lines)), names, fontsize=8)
+    axes.set_yticks(range(len(lines)), names, fontsize=8, parse_math=False)
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.set_xlabel("median SRCC over folds, 95 % interval", fontsize=8)
     return _png(figure, axes)

@@ -96,7 +96,7 @@ def _cells(line: Line, best: str, tied: str, escape: Callable[[str], str] = str)
         escape(line.name),
         escape(result["features"]),
         escape(line.head) + ("!" if result["optimistic"] else ""),
-        str(result["n_pictures"]),
+        escape(str(result["n_pictures"])),
         style.format(number(median["srcc"])),
         span(line.interval("srcc")),
         number(median.get("plcc_logistic")),
