@@ -1,5 +1,6 @@
 """The page's service, and the page itself over HTTP: scores, limits, and what is refused."""
 
+import asyncio
 import html
 import importlib.util
 import json
@@ -288,6 +289,31 @@ def test_only_its_own_names_are_answered(address):
         except urllib.error.HTTPError as error:
             status = error.code
         assert status == expected, host
+
+
+def test_uploads_have_room_together(tmp_path):
+    """Once they take so much, another is refused, and whatever else is asked is answered."""
+    pytest.importorskip("starlette")
+    from pipeline.serve.room import Room
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    def status(path):
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        asyncio.run(room({"type": "http", "path": path, "method": "POST"}, None, send))
+        return sent[0]["status"]
+
+    room = Room(app, tmp_path, most=100)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "one.png").write_bytes(bytes(99))
+    assert status("/gradio_api/upload") == 200
+    (tmp_path / "two.png").write_bytes(b"x")
+    assert status("/gradio_api/upload") == 507 and status("/config") == 200
 
 
 def test_a_strangers_text_is_shown_letter_by_letter():

@@ -90,10 +90,11 @@ def _serve(chosen, way: Way, shared: list[Path], places: dict, uploads: Path) ->
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     from pipeline.serve.page import THEME, page
+    from pipeline.serve.room import Room
     from pipeline.serve.service import Service
 
     service = Service(places["runs"], places["weights"], uploads, way, shared)
-    auth, app = None, {}
+    auth, app = None, [Middleware(Room, folder=uploads)]
     if chosen.token or chosen.host not in LOOPBACK:
         token = chosen.token or secrets.token_urlsafe(18)
         auth = (NAME, token)
@@ -101,14 +102,14 @@ def _serve(chosen, way: Way, shared: list[Path], places: dict, uploads: Path) ->
             cli.say(f"name {NAME}, token {token}")
     else:
         # without a token, no other site may have its own name lead here and then read the answers
-        app["middleware"] = [Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))]
+        app.append(Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK)))
     blocks = page(service)
     blocks.queue(max_size=MAX_WAITING)
     blocks.launch(
         server_name=chosen.host,
         server_port=chosen.port,
         auth=auth,
-        app_kwargs=app,
+        app_kwargs={"middleware": app},
         max_file_size=MAX_UPLOAD,
         show_error=True,
         quiet=True,
