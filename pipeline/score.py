@@ -8,15 +8,11 @@ precision are those of the numbers that the head was fitted on, where no others 
 
 import argparse
 import contextlib
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
-from features.cache.shards import OK
 from features.decode import MAX_MEGAPIXELS
 from features.engine import timed
 from features.errors import InputError, UsageError
@@ -24,8 +20,6 @@ from features.files import write_atomic
 from features.names import canonical
 from features.places import expand, place
 from features.plan import Block, Picture, blocks
-from features.progress import progress
-from features.work import SECONDS
 from pipeline import cli
 from pipeline.fitted import fitted_scorer
 from pipeline.heads import Head, read_head
@@ -40,14 +34,15 @@ from pipeline.outputs import (
 )
 from pipeline.partial import partial
 from pipeline.runs import find_run
-from pipeline.scoring import Score, Scored, Scorer, collect
+from pipeline.scoring import Score, Scorer, collect
+from pipeline.tally import Tally
 
 EXAMPLES = """\
   python -m pipeline.score --run runs/pcuid/content-lite photo.jpg
   python -m pipeline.score --run pcuid holiday/ -o scores.csv
   python -m pipeline.score --run pcuid list.csv --json
   python -m pipeline.score --run koniq/reiqa 'shards-{000..099}.tar' --gpu 0,1 -o scores.parquet
-  python -m pipeline.score --run koniq/reiqa photos/ --cluster ray://head:10001 -o scores.parquet
+  python -m pipeline.score --run koniq/reiqa photos/ --cluster head:6379 -o scores.parquet
   python -m pipeline.score --run ai/clip --prompt 'a red fox in snow' fox.png
   python -m pipeline.score --run pcuid holiday/ -o scores.csv --html sorted.html
   python -m pipeline.score --head head.zip holiday/
@@ -144,7 +139,7 @@ def _to_stdout(
     pictures: Sequence[Picture], scorer: Scorer, as_json: bool, keep: bool = False
 ) -> Rows:
     """Print scores in order of name as they are done; return how many failed, and their rows."""
-    work = _Work(len(pictures), named=len(pictures))
+    work = Tally(len(pictures), named=len(pictures))
     plan = map(Block, blocks(pictures))
     scores: list[Score] = []  # only JSON and a page want them in one piece
     if not as_json:
@@ -168,7 +163,7 @@ def _to_file(pictures: Sequence[Picture], scorer: Scorer, output: Path, as_json:
         plan, n_kept = part.lacking(pictures, scorer.prompted)
         if n_kept:
             cli.say(f"resuming: {n_kept} of {len(pictures)} are scored")
-        work = _Work(sum(len(block.pictures) for block in plan), NAMED)
+        work = Tally(sum(len(block.pictures) for block in plan), NAMED)
         if plan:
             with work, contextlib.closing(scorer.score(plan)) as found:
                 for scored in found:
@@ -194,42 +189,6 @@ def _to_file(pictures: Sequence[Picture], scorer: Scorer, output: Path, as_json:
         }
         cli.print_json(summary)
     return table.n_failed, table.values
-
-
-class _Work:
-    """What is being done, on a progress bar.
-
-    Parameters
-    ----------
-    named : so many failures are named
-    """
-
-    def __init__(self, n_pictures: int, named: int) -> None:
-        self.seconds: Counter = Counter(dict.fromkeys(SECONDS, 0.0))
-        self.pixels = self.files = self.n_failed = 0
-        self._n_pictures, self._named = n_pictures, named
-        self._bar: tqdm | None = None
-        self._began = time.perf_counter()
-
-    def __enter__(self) -> "_Work":
-        self._bar = progress(self._n_pictures, "score")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def add(self, scored: Scored) -> None:
-        """Count the scores of a block, and name those that failed."""
-        for one in scored.scores:
-            if one.status != OK:
-                self.n_failed += 1
-                if self.n_failed <= self._named:
-                    self._bar.write(f"failed: {one.picture}: {one.status}", file=sys.stderr)
-        self.seconds.update(scored.seconds)
-        self.pixels, self.files = self.pixels + scored.pixels, self.files + scored.files
-        rate = self.pixels / 1e6 / (time.perf_counter() - self._began)
-        self._bar.set_postfix_str(f"{rate:.1f} MP/s, {self.n_failed} failed", refresh=False)
-        self._bar.update(len(scored.scores))
 
 
 def _scorer(chosen: argparse.Namespace) -> tuple[list[Picture], Scorer]:
