@@ -155,7 +155,7 @@ def page_answers(arguments: list[str]) -> None:
             status = error.code
         assert status == (401 if "--host" in arguments else 200)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0, process.stderr.read()
     finally:
         process.kill()
         process.communicate()

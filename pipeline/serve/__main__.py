@@ -120,11 +120,11 @@ def _serve(chosen, way: Way, shared: list[Path], places: dict, uploads: Path) ->
         prevent_thread_lock=True,
         strict_cors=True,
     )
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):  # before anybody is told that it is there
+        signal.signal(number, lambda *_: stopped.set())
     print(f"http://{chosen.host}:{chosen.port}", flush=True)
     cli.say("Ctrl-C ends it")
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
     with contextlib.suppress(KeyboardInterrupt):
         stopped.wait()
     blocks.close(verbose=False)
