@@ -5,6 +5,8 @@ signed, in -1..1, and never made absolute. Source: VQEG final reports (2000, 200
 ITU-T P.1401 for the measures.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy.optimize
 import scipy.stats
@@ -83,13 +85,10 @@ def fit_logistic4(mos: np.ndarray, prediction: np.ndarray) -> np.ndarray:
         sign = np.array([1, 1, 1, -1 if b[3] < 0 else 1])
         return np.concatenate([sign * logistic4_slopes(x, _safe(b)), np.zeros((lacking, 4))])
 
-    fits = [
-        scipy.optimize.least_squares(
-            residual, (*ends, 0.0, width), slopes, method="lm", max_nfev=300
-        )
-        for ends in ((high, low), (low, high))
-        for width in (0.25, 1.0, 4.0)
+    starts = [
+        (*ends, 0.0, width) for ends in ((high, low), (low, high)) for width in (0.25, 1.0, 4.0)
     ]
+    fits = [_least_squares(residual, slopes, start) for start in starts]
     best = _safe(min(fits, key=lambda fit: fit.cost).x)
     return np.array(
         [
@@ -99,6 +98,17 @@ def fit_logistic4(mos: np.ndarray, prediction: np.ndarray) -> np.ndarray:
             best[3] * prediction.std(),
         ]
     )
+
+
+def _least_squares(
+    residual: Callable, slopes: Callable, start: tuple
+) -> scipy.optimize.OptimizeResult:
+    for how in (slopes, "2-point"):
+        fit = scipy.optimize.least_squares(residual, start, how, method="lm", max_nfev=300)
+        # an old SciPy may step from a near-vertical slope to what is no number
+        if np.isfinite(fit.x).all():
+            break
+    return fit
 
 
 def _safe(b: np.ndarray) -> np.ndarray:

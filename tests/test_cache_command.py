@@ -29,6 +29,9 @@ N = 12
 @pytest.fixture
 def cache(tmp_path, own_home, capsys):
     """A cache with nss of twelve pictures of a CSV, and two distorted versions of each."""
+    pytest.importorskip(
+        "torch", reason="one of the distortions that are drawn is computed by torch"
+    )
     write_csv(tmp_path / "own", N)
     extract(capsys, tmp_path, "--augment", 2)
     return own_home / "cache"

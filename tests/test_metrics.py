@@ -119,6 +119,15 @@ def test_slopes_are_the_derivatives(b):
     np.testing.assert_allclose(logistic4_slopes(x, np.array(b)), expected, atol=2e-6)
 
 
+def test_logistic_of_noise_is_finite():
+    """Wherever the steps lead: no slope, or a vertical one, is fitted to noise."""
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        mos, prediction = rng.normal(size=(2, 18))
+        mapped = logistic4(prediction, fit_logistic4(mos, prediction))
+        assert np.isfinite(mapped).all() and rmse(mos, mapped) <= mos.std() * (1 + 1e-6)
+
+
 @pytest.mark.parametrize("direction", [1, -1])
 def test_logistic_is_no_worse_than_curve_fit(direction):
     """On noisy data SciPy's `curve_fit`, started at the truth, finds nothing better."""
