@@ -11,9 +11,9 @@ def problem(n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
     return X, 60 + 10 * X[:, 0] / X[:, 0].std() + rng.normal(0, 5, n)
 
 
-def constant(n, p):
+def constant(n, p, make=problem):
     """Some columns never change: zero, a value that rounding cannot halve, a large one."""
-    X, y = problem(n, p)
+    X, y = make(n, p)
     X[:, 1], X[:, 2], X[:, 3] = 0.0, 0.1, 1e6 + 0.1
     return X, y
 
@@ -32,13 +32,13 @@ def repeated_columns(n, p):
     return X, y
 
 
-def offset(n, p):
+def offset(n, p, make=problem):
     """Float32 columns far from zero: only some of their bits vary."""
-    X, y = problem(n, p)
+    X, y = make(n, p)
     return (1000 + X / X.std(axis=0)).astype(np.float32), y
 
 
-def one_column(n, p):
+def one_column(n, p, make=problem):
     """A single column."""
-    X, y = problem(n, p)
+    X, y = make(n, p)
     return X[:, :1], y
