@@ -180,7 +180,7 @@ def test_given_up_by_the_caller(tmp_path, processes):
     began = time.monotonic()
     done.close()
     assert len(rows_of(first)) == 16
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60  # it is stuck for ten times that
     assert gone(starts(tmp_path))
 
 
