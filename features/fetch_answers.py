@@ -35,6 +35,16 @@ class Cut(Exception):
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows to http and https only: a server cannot point at files of this machine."""
 
+    def http_error_302(self, req, fp, code, msg, headers):
+        """Follow a redirect; what is not followed leaves no connection open."""
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except (InputError, ValueError):
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         """Return the request for the new address, with the headers of the first."""
         if urlsplit(newurl).scheme not in ("http", "https"):
