@@ -1,6 +1,7 @@
 """The page's service, and the page itself over HTTP: scores, limits, and what is refused."""
 
 import asyncio
+import dataclasses
 import html
 import importlib.util
 import json
@@ -17,9 +18,11 @@ import urllib.request
 import numpy as np
 import pytest
 from conftest import ROOT, write_pictures
+from finished import OTHER
 from PIL import Image
 from test_commands import call
 
+from features.encoders import ENCODERS
 from features.errors import InputError
 from pipeline.serve.maps import cut, overlay
 from pipeline.serve.service import MAX_PAIRS, MAX_PICTURES, Service
@@ -88,7 +91,7 @@ def test_only_uploads_are_read(service, head, tmp_path):
         for what in (
             lambda path: service.score(head, [str(path)]),
             lambda path: service.where(head, str(path)),
-            lambda path: service.few_shot("nss", [(str(path), 1.0)] * 3, uploads(service)[:1]),
+            lambda path: service.few_shot(["nss"], [(str(path), 1.0)] * 3, uploads(service)[:1]),
         ):
             with pytest.raises(InputError, match="Only uploaded pictures"):
                 what(path)
@@ -103,17 +106,17 @@ def test_limits(service, head):
     with pytest.raises(InputError, match="Choose a head"):
         service.score("another", uploads(service))
     with pytest.raises(InputError, match="Choose a feature set"):
-        service.few_shot("../x", [(file, 1.0) for file in uploads(service)[:3]], [])
+        service.few_shot(["../x"], [(file, 1.0) for file in uploads(service)[:3]], [])
     for count in (2, MAX_PAIRS + 1):
         with pytest.raises(InputError, match="Rate 3 to 10"):
-            service.few_shot("nss", [(uploads(service)[0], 1.0)] * count, uploads(service))
+            service.few_shot(["nss"], [(uploads(service)[0], 1.0)] * count, uploads(service))
 
 
 def test_few_shot_is_that_of_the_command(service, capsys, tmp_path):
     """The same numbers as of `score --pairs`."""
     files = uploads(service)
     rated = list(zip(files[:5], (80, 70, 60, 50, 40), strict=True))
-    found = service.few_shot("nss", rated, files[5:])
+    found = service.few_shot(["nss"], rated, files[5:])
     lines = ["image,score", *(f"{os.path.basename(file)},{score}" for file, score in rated)]
     (service.uploads / "pairs.csv").write_text("\n".join(lines))
     arguments = ("--pairs", service.uploads / "pairs.csv", "--features", "nss", *files[5:])
@@ -125,13 +128,54 @@ def test_few_shot_is_that_of_the_command(service, capsys, tmp_path):
     assert not [path for path in service.uploads.iterdir() if path.is_dir()]
 
 
+def test_few_shot_by_several_sets(service, capsys, tmp_path, monkeypatch):
+    """Sets side by side, one of them pretrained here, are the command's `a+b`."""
+    pytest.importorskip("torch")
+    mine = "pretrained:resnet18/mine"
+    assert mine not in service.feature_sets()
+    monkeypatch.setattr(service, "weights", tmp_path / "weights")
+    path = tmp_path / "weights" / "pretrained" / "resnet18" / "mine.safetensors"
+    path.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "features" / "encoders" / "quality-lite.safetensors", path)
+    assert {mine, "nss"} <= set(service.feature_sets())
+    files = uploads(service)[:5]
+    pairs = service.uploads / "pairs.csv"
+    rows = [f"{os.path.basename(file)},{score}" for score, file in enumerate(files[:3])]
+    pairs.write_text("\n".join(["image,score", *rows]))
+    found = service.few_shot(
+        [mine, "nss"], [(f, k) for k, f in enumerate(files[:3])], [*files[3:], str(pairs)]
+    )
+    assert found[-1].status != "ok"  # the CSV is no picture
+    places = ("--weights", service.weights, "--features", f"nss+{mine}")
+    code, out, err = call(capsys, "score", "--pairs", pairs, *places, *files[3:], "--json")
+    assert code == 0, err
+    expected = {row["picture"].split("/")[-1]: row["score"] for row in json.loads(out)}
+    for one in found[:-1]:
+        assert one.score == pytest.approx(expected[one.picture.split("/")[-1]], rel=1e-6)
+
+
+def test_few_shot_sets_are_those_that_can_be_had(service, monkeypatch):
+    """Of the heads' sets, those that are known here; one that takes text asks for it."""
+    texted = dataclasses.replace(ENCODERS["nss"], name=OTHER, prompted=lambda values: True)
+    assert OTHER not in service.feature_sets()
+    monkeypatch.setitem(ENCODERS, OTHER, texted)
+    assert OTHER in service.feature_sets()
+    rated = [(file, float(k)) for k, file in enumerate(uploads(service)[:3])]
+    with pytest.raises(InputError, match="prompt"):
+        service.few_shot([OTHER], rated, uploads(service)[3:])
+    found = service.few_shot([OTHER], rated, uploads(service)[3:], "a fox")
+    assert [one.status for one in found] == ["ok"] * 7
+    with pytest.raises(InputError, match="Choose a feature set"):
+        service.few_shot([], rated, uploads(service)[3:])
+
+
 def test_a_rated_picture_that_cannot_be_read(service):
     """The message names the upload, not a copy in a temporary folder."""
     bad = service.uploads / "bad.png"
     bad.write_text("no picture")
     rated = [(file, float(k)) for k, file in enumerate([*uploads(service)[:3], str(bad)])]
     with pytest.raises(InputError) as caught:
-        service.few_shot("nss", rated, uploads(service)[:1])
+        service.few_shot(["nss"], rated, uploads(service)[:1])
     assert str(caught.value).startswith("The rated picture bad.png cannot be used: ")
 
 
@@ -320,7 +364,7 @@ def test_a_strangers_text_is_shown_letter_by_letter():
     """No picture, link or tag comes of it, for the page would fetch what they name."""
     pytest.importorskip("gradio")
     parser = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
-    from pipeline.serve.page import plain
+    from pipeline.serve.showing import plain
 
     evil = (
         '![x](https://tracker.example/p.png) <img src="https://tracker.example/q.png" '
@@ -399,6 +443,9 @@ def test_the_page_in_a_browser(browser, address, tmp_path):
     page.locator("#ranking button").filter(has_text="large.png").first.click()
     page.wait_for_selector("text=Parts score from")
     page.get_by_role("tab", name="Few-shot").click()
+    page.get_by_label("Feature set, or several").click()
+    page.get_by_role("option", name="nss", exact=True).click()
+    page.keyboard.press("Escape")
     few, new = (page.locator(f"#{name} input[type=file]") for name in ("rated", "unrated"))
     few.set_input_files(names[:4])
     page.wait_for_selector("text=4: p003.png")

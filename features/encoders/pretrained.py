@@ -28,6 +28,12 @@ def file_of(arch: str, name: str) -> str:
     return f"{FOLDER}/{arch}/{name}.safetensors"
 
 
+def trained(weights: Path) -> list[str]:
+    """Return the names of the encoders of this family that a folder of weights holds."""
+    found = sorted((weights / FOLDER).glob("*/*.safetensors"))
+    return [f"{FOLDER}:{path.parent.name}/{path.stem}" for path in found]
+
+
 def pretrained_encoder(name: str) -> Encoder:
     """Return the encoder `pretrained:ARCH/NAME`.
 

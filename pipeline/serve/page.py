@@ -1,24 +1,16 @@
 """The page: three tabs around a `Service`."""
 
-import functools
-import html
-import math
-import re
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gradio as gr
 from PIL import Image
 
-from features.cache.shards import OK
 from features.errors import InputError
 from pipeline.report.collect import Line, find_lines
 from pipeline.report.formats import number, span
-from pipeline.scoring import Score
 from pipeline.serve.service import MAX_PAIRS, Service, small
-from regressors.errors import DataError
+from pipeline.serve.showing import HEADERS, caption, in_order, plain, rows_of, said_of, told
 
-HEADERS = ["rank", "picture", "score", "low", "high", "unlike training", "status"]
 RUN_HEADERS = ["database", "features", "head", "pictures", "SRCC", "95 % interval", "PLCC*"]
 DELETED = (600, 6 * 3600)  # seconds: how often uploads are looked at, and how old they may be
 # no font from outside: the page works without a network
@@ -79,27 +71,31 @@ def _score_tab(blocks: gr.Blocks, service: Service) -> None:
 
     def score(name: str | None, given: list[str] | None, text: str) -> tuple:
         found = service.score(name, given or [], text)
-        ranked = _files(found, given)
-        pictures = [(small(f), _caption(one)) for f, one in zip(ranked, found, strict=True)]
-        return _said(found), _rows(found), pictures, ranked, None, ""
+        ranked = in_order(found, given)
+        pictures = [(small(f), caption(one)) for f, one in zip(ranked, found, strict=True)]
+        return said_of(found), rows_of(found), pictures, ranked, None, ""
 
     def explain(name: str | None, ranked: list[str], text: str, event: gr.SelectData) -> tuple:
         image, low, high = service.where(name, ranked[event.index], text)
         return image, f"Parts score from {low:.4g} to {high:.4g}, each as a picture of its own."
 
     shown = [said, table, gallery, order, where, ends]
-    blocks.load(_told(fill), None, [head, about])
-    head.change(_told(describe), head, about)
-    button.click(_told(score), [head, files, prompt], shown, concurrency_limit=1, api_name="score")
-    gallery.select(_told(explain), [head, order, prompt], [where, ends], concurrency_limit=1)
+    blocks.load(told(fill), None, [head, about])
+    head.change(told(describe), head, about)
+    button.click(told(score), [head, files, prompt], shown, concurrency_limit=1, api_name="score")
+    gallery.select(told(explain), [head, order, prompt], [where, ends], concurrency_limit=1)
 
 
 def _few_shot_tab(blocks: gr.Blocks, service: Service) -> None:
     with gr.Row():
         with gr.Column(scale=1):
             features = gr.Dropdown(
-                label="Feature set", choices=service.feature_sets(), interactive=True
+                label="Feature set, or several side by side",
+                choices=service.feature_sets(),
+                multiselect=True,
+                interactive=True,
             )
+            prompt = gr.Textbox(label="Prompt, for feature sets that take text")
             rated = gr.File(
                 elem_id="rated",
                 label=f"3 to {MAX_PAIRS} pictures to rate",
@@ -126,7 +122,7 @@ def _few_shot_tab(blocks: gr.Blocks, service: Service) -> None:
     def fill() -> gr.Dropdown:
         names = service.feature_sets()
         likely = "content-lite" if "content-lite" in names else names[0]
-        return gr.Dropdown(choices=names, value=likely)
+        return gr.Dropdown(choices=names, value=[likely])
 
     def few(given: list[str] | None) -> list[str]:
         if len(given or []) > MAX_PAIRS:
@@ -146,19 +142,25 @@ def _few_shot_tab(blocks: gr.Blocks, service: Service) -> None:
         ]
         return [pictures, *found, *[gr.Slider(visible=False)] * lacking]
 
-    def score(name: str, given: list[str] | None, new: list[str] | None, *values: float) -> tuple:
+    def score(
+        names: list[str] | None,
+        text: str,
+        given: list[str] | None,
+        new: list[str] | None,
+        *values: float,
+    ) -> tuple:
         pairs = list(zip(few(given), values, strict=False))
-        found = service.few_shot(name, pairs, new or [])
+        found = service.few_shot(names or [], pairs, new or [], text)
         pictures = [
-            (small(f), _caption(one)) for f, one in zip(_files(found, new), found, strict=True)
+            (small(f), caption(one)) for f, one in zip(in_order(found, new), found, strict=True)
         ]
-        return _said(found), _rows(found), pictures
+        return said_of(found), rows_of(found), pictures
 
-    blocks.load(fill, None, features)
-    rated.change(_told(rate), rated, [rated_gallery, *sliders])
+    blocks.load(told(fill), None, features)
+    rated.change(told(rate), rated, [rated_gallery, *sliders])
     button.click(
-        _told(score),
-        [features, rated, files, *sliders],
+        told(score),
+        [features, prompt, rated, files, *sliders],
         [said, table, gallery],
         concurrency_limit=1,
         api_name="few_shot",
@@ -193,8 +195,8 @@ def _runs_tab(blocks: gr.Blocks, service: Service) -> None:
         with Image.open(path) as image:
             return image.convert("RGB")
 
-    blocks.load(_told(fill), None, [table, run, plot])
-    run.input(_told(choose), run, plot)
+    blocks.load(told(fill), None, [table, run, plot])
+    run.input(told(choose), run, plot)
 
 
 def _run_row(line: Line) -> list:
@@ -208,52 +210,3 @@ def _run_row(line: Line) -> list:
         span(line.interval("srcc")),
         number(result["median"].get("plcc_logistic")),
     ]
-
-
-def _told(function: Callable) -> Callable:
-    """Let what a user gets wrong be a message on the page, in the words of the commands."""
-
-    @functools.wraps(function)
-    def told(*values: object) -> object:
-        try:
-            return function(*values)
-        except (InputError, DataError, OSError, MemoryError) as error:
-            text = html.escape(str(error))
-            raise gr.Error(text, duration=None, print_exception=False) from error
-
-    return told
-
-
-def plain(text: str) -> str:
-    """Return a stranger's text as Markdown that shows it letter by letter, and fetches nothing."""
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
-
-
-def _files(scores: Sequence[Score], given: Sequence[str]) -> list[str]:
-    """Return the uploads in the order of their scores."""
-    return [given[int(one.picture.split("/")[0])] for one in scores]
-
-
-def _name(one: Score) -> str:
-    return one.picture.split("/", 1)[1]
-
-
-def _caption(one: Score) -> str:
-    return f"{_name(one)}: {one.score:.4g}" if one.status == OK else f"{_name(one)}: {one.status}"
-
-
-def _said(scores: Sequence[Score]) -> str:
-    failed = [f"- {plain(_name(one))}: {plain(one.status)}" for one in scores if one.status != OK]
-    return "\n".join([f"{len(scores) - len(failed)} scored, {len(failed)} could not be.", *failed])
-
-
-def _rows(scores: Sequence[Score]) -> list[list]:
-    return [
-        _row(rank, one) if one.status == OK else ["", _name(one), "", "", "", "", one.status]
-        for rank, one in enumerate(scores, 1)
-    ]
-
-
-def _row(rank: int, one: Score) -> list:
-    numbers = ("" if math.isnan(v) else f"{v:.4g}" for v in (one.score, one.low, one.high))
-    return [rank, _name(one), *numbers, "yes" if one.outside else "", one.status]

@@ -3,6 +3,7 @@
 Pictures are uploads: each must lie in the folder of uploads, whatever a client says.
 """
 
+import contextlib
 import csv
 import tempfile
 import threading
@@ -17,9 +18,10 @@ from PIL import Image
 from features.cache.shards import OK
 from features.decode import read_picture
 from features.encoders import ENCODERS, GROUPS
+from features.encoders.pretrained import trained
 from features.errors import InputError
 from features.loading import Loaded, load_encoder
-from features.names import Request, parse
+from features.names import Request, parse, split_names
 from features.plan import Block, Picture, blocks
 from features.runtime import Runtime
 from features.way import Way
@@ -81,16 +83,29 @@ class Service:
         return read_head(heads[name])
 
     def feature_sets(self) -> list[str]:
-        """Return the feature sets whose weights are here and that take no prompt."""
+        """Return the feature sets whose weights are here.
 
-        def here(name: str) -> bool:
-            requests = parse(name)
-            files = survey((request.encoder for request in requests), self.weights)
-            return not any(request.prompted for request in requests) and not any(
-                found.state in (ABSENT, WRONG) for found in files
-            )
+        These are the encoders of the table, those of the heads with their options, and those that
+        were pretrained here.
+        """
+        used = [part for name in self._used() for part in split_names(name)]
+        names = dict.fromkeys([*GROUPS, *ENCODERS, *used, *trained(self.weights)])
+        return [name for name in names if self._here(name)]
 
-        return [name for name in (*GROUPS, *ENCODERS) if here(name)]
+    def _used(self) -> list[str]:
+        """Return the feature sets of all heads; a damaged one has none."""
+        found = []
+        for path in self.heads().values():
+            with contextlib.suppress(InputError):
+                found.append(read_head(path).facts["features"])
+        return found
+
+    def _here(self, name: str) -> bool:
+        try:
+            encoders = [request.encoder for request in parse(name)]
+        except InputError:  # of another version, or of a library that is not installed
+            return False
+        return all(found.state not in (ABSENT, WRONG) for found in survey(encoders, self.weights))
 
     def score(self, name: str | None, files: Sequence[str], prompt: str = "") -> list[Score]:
         """Return the scores of uploads by a head, the best picture first, failed ones last."""
@@ -131,16 +146,26 @@ class Service:
         return image, float(np.nanmin(scores)), float(np.nanmax(scores))
 
     def few_shot(
-        self, features: str, rated: Sequence[tuple[str, float]], files: Sequence[str]
+        self,
+        features: Sequence[str],
+        rated: Sequence[tuple[str, float]],
+        files: Sequence[str],
+        prompt: str = "",
     ) -> list[Score]:
-        """Return the scores of uploads from a few rated ones, the highest first."""
+        """Return the scores of uploads from a few rated ones, the highest first.
+
+        Parameters
+        ----------
+        features : names out of `feature_sets`, whose embeddings are put side by side
+        """
         from pipeline.fewshot import few_shot_scorer
 
         if not MINIMUM_PAIRS <= len(rated) <= MAX_PAIRS:
             raise InputError(f"Rate {MINIMUM_PAIRS} to {MAX_PAIRS} pictures; {len(rated)} came.")
-        if features not in self.feature_sets():
+        if not features or not set(features) <= set(self.feature_sets()):
             raise InputError("Choose a feature set first.")
-        known, pictures = self.pictures([file for file, _ in rated]), self.pictures(files)
+        known = self.pictures([file for file, _ in rated])
+        pictures = self.pictures(files, prompt)
         for one in known:
             pixels, _ = read_picture(one.path, MAX_MEGAPIXELS)
             if isinstance(pixels, str):
@@ -154,8 +179,8 @@ class Service:
                 rows.append((copy.name, score))
             with open(pairs, "w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows(rows)
-            args = pairs, features, pictures, self.weights, self.way, MAX_MEGAPIXELS
-            scorer = few_shot_scorer(*args, load=self._load)
+            args = pairs, "+".join(features), pictures, self.weights, self.way, MAX_MEGAPIXELS
+            scorer = few_shot_scorer(*args, prompt, self._load)
             return _ranked(_scores(scorer, pictures), True)
 
     def pictures(self, files: Sequence[str], prompt: str = "") -> list[Picture]:
