@@ -1,6 +1,7 @@
 """The report: what it holds, what it says of runs that are not whole, and that it harms nobody."""
 
 import csv
+import dataclasses
 import io
 import re
 import shutil
@@ -12,11 +13,13 @@ from test_commands import call
 from test_comparing import TABLE, write_run
 from test_comparing import read as read_predictions
 
+from features.errors import InputError
 from features.files import read_json, write_json
 from pipeline.databases import DATABASES
 from pipeline.report.collect import BEST, TIED, Line, find_lines, marked
 from pipeline.report.formats import as_csv, as_latex, as_markdown
 from pipeline.report.published import PUBLISHED
+from pipeline.report.tables import table_text
 from regressors.metrics import srcc
 
 
@@ -202,10 +205,10 @@ def test_formats(capsys, home, finished):
 
 def test_latex_escapes():
     """What LaTeX would take for a command is text."""
-    from pipeline.report.formats import _escaped
+    from pipeline.report.formats import escaped
 
     assert (
-        _escaped(r"a_b{50%}\x^~")
+        escaped(r"a_b{50%}\x^~")
         == r"a\_b\{50\%\}\textbackslash{}x\textasciicircum{}\textasciitilde{}"
     )
 
@@ -288,3 +291,45 @@ def test_published_numbers_are_of_databases_that_we_read():
     assert {one.db for one in PUBLISHED} <= set(DATABASES)
     assert all(0 < one.srcc < 1 and one.source.startswith("https://") for one in PUBLISHED)
     assert len({(one.db, one.method) for one in PUBLISHED}) == len(PUBLISHED)
+
+
+def test_tables_of_folds_and_distortions(capsys, home):
+    """A row for each fold and each type of every run, with every digit in the CSV."""
+    lines = list(marked(find_lines(home / "runs")[0]))
+    for name, count in (("folds", 6 * 10), ("distortions", 6 * 3)):
+        outputs = [home / f"{name}{suffix}" for suffix in (".csv", ".md", ".tex")]
+        parts = [part for o in outputs for part in ("-o", o)]
+        code, _, err = call(capsys, "report", "--table", name, *parts)
+        assert code == 0, err
+        texts = [output.read_text() for output in outputs]
+        rows = list(csv.DictReader(io.StringIO(texts[0])))
+        assert len(rows) == texts[1].count("\n| ") == texts[2].count(r" \\") - 1 == count
+        for row in rows:
+            (line,) = (line for line in lines if str(line.run) == row["run"])
+            if name == "folds":
+                (own,) = (one for one in line.result["folds"] if one["fold"] == row["fold"])
+            else:
+                own = line.result["by_distortion"][row["distortion"]]
+            assert float(row["srcc"]) == own["srcc"] and f"{own['srcc']:.4f}" in texts[1]
+            assert row["database"] == line.result["db"] and row["target"] == "mos"
+
+
+def test_the_table_of_published_numbers(finished):
+    """Our best stands before what is published on the same database, with both protocols."""
+    lines = list(marked(find_lines(finished.home / "runs")[0]))
+    known = [dataclasses.replace(line, result=line.result | {"db": "koniq"}) for line in lines]
+    best = next(line.result for line in known if line.mark == BEST)
+    rows = list(csv.DictReader(io.StringIO(table_text("published", ".csv", known))))
+    assert [row["method"].split(":")[0] for row in rows] == ["ours", "PromptIQA", "Re-IQA"]
+    assert float(rows[0]["srcc"]) == best["median"]["srcc"] and "nested" not in rows[0]["protocol"]
+    assert rows[2]["srcc"] == "0.914" and rows[2]["source"].startswith("https://arxiv.org/")
+    assert "0.9140 & 0.9230" in table_text("published", ".tex", known)
+    assert table_text("published", ".md", lines).count("\n| ") == 1  # nobody else has it
+
+
+def test_a_table_of_nothing(finished):
+    """No run has a type of distortion: one line, instead of an empty table."""
+    lines, _ = find_lines(finished.home / "runs")
+    bare = [dataclasses.replace(line, result=line.result | {"by_distortion": {}}) for line in lines]
+    with pytest.raises(InputError, match="--table distortions: none of these runs"):
+        table_text("distortions", ".md", bare)

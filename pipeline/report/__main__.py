@@ -1,7 +1,7 @@
 """All runs in one page that works offline: tables, plots, pictures, published numbers beside ours.
 
-With a name that ends in .md, .csv or .tex, the table alone is written in that format; -o may be
-given several times.
+With a name that ends in .md, .csv or .tex, a table alone is written in that format; -o may be given
+several times.
 """
 
 from pathlib import Path
@@ -16,12 +16,14 @@ from pipeline.report.collect import Line, find_lines, marked
 from pipeline.report.details import details
 from pipeline.report.formats import FORMATS
 from pipeline.report.page import page
+from pipeline.report.tables import RUNS, TABLES, table_text
 
 EXAMPLES = """\
   python -m pipeline.report -o report.html
   python -m pipeline.report -o report.html -o table.tex -o table.md
   python -m pipeline.report --db koniq --sections 8 -o koniq.html
   python -m pipeline.report -o table.csv --runs /data/runs
+  python -m pipeline.report --table published -o published.md
 """
 HTML = (".html", ".htm")
 SECTIONS = 24  # runs with a section of their own: about 200 kB each
@@ -37,6 +39,12 @@ def main(argv: list[str] | None = None) -> int:
         metavar="FILE",
         action="append",
         help=f"a name that ends in {', '.join((*HTML[:1], *FORMATS))} (default report.html)",
+    )
+    add(
+        "--table",
+        choices=(RUNS, *TABLES),
+        default=RUNS,
+        help=f"which one goes to names in {', '.join(FORMATS)} (default %(default)s)",
     )
     add("--db", action="append", help="this database only; may be repeated (default all)")
     add("--title", default="Image quality: results", help="heading (default %(default)s)")
@@ -68,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
                     bar.update()
             text = page(chosen.title, lines, every, left_out)
         else:
-            text = FORMATS[output.suffix.lower()](lines)
+            text = table_text(chosen.table, output.suffix.lower(), lines)
         data = text.encode(errors="replace")
         write_atomic(output, data)
         print(f"report {output} ({len(data) / 1e6:.2f} MB, {len(lines)} runs)")

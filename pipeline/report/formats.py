@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from pipeline.report.collect import BEST, TIED, UNKNOWN, Line
 from pipeline.results import number, span
@@ -42,36 +42,32 @@ def as_csv(lines: Sequence[Line]) -> str:
 def as_markdown(lines: Sequence[Line]) -> str:
     """Return a table to read; the best in bold, those tied with it marked =."""
     head = ("database", "features", "head", "n", "SRCC", "95 %", "PLCC*", "95 %", "size")
-    rows = [
-        "| " + " | ".join(head) + " |",
-        "|" + "---|" * len(head),
-        *(
-            "| "
-            + " | ".join(cell.replace("|", "\\|") for cell in _cells(line, "**{}**", "{} ="))
-            + " |"
-            for line in lines
-        ),
-    ]
-    return "\n".join([*rows, "", LEGEND, ""])
+    return markdown_table(head, [_cells(line, "**{}**", "{} =") for line in lines], LEGEND)
 
 
 def as_latex(lines: Sequence[Line]) -> str:
     """Return a table for a paper (package booktabs)."""
     head = ("Database", "Features", "Head", "$n$", "SRCC", r"95\,\%", "PLCC$^*$", r"95\,\%", "Size")
-    rows = [
-        " & ".join(_cells(line, r"\textbf{{{}}}", "{}$^=$", _escaped)) + r" \\" for line in lines
-    ]
+    rows = [_cells(line, r"\textbf{{{}}}", "{}$^=$", escaped) for line in lines]
+    return latex_table(head, "lllrrlrlr", rows, LEGEND)
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], legend: str) -> str:
+    """Return rows of text as a Markdown table."""
+    cells = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {row} |" for row in cells)]
+    return "\n".join([*lines, "", legend, ""])
+
+
+def latex_table(head: Sequence[str], align: str, rows: Iterable[Sequence[str]], legend: str) -> str:
+    """Return rows of LaTeX as a table; `align` has l or r for each column."""
+    lines = [" & ".join(row) + r" \\" for row in (head, *rows)]
     return "\n".join(
         [
-            f"% {LEGEND}",
-            r"\begin{tabular}{lllrrlrlr}",
-            r"\toprule",
-            " & ".join(head) + r" \\",
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
+            f"% {legend}",
+            rf"\begin{{tabular}}{{{align}}}",
+            *(r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"),
+            *(r"\end{tabular}", ""),
         ]
     )
 
@@ -84,7 +80,8 @@ LEGEND = (
 )
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return text as LaTeX that shows it."""
     return "".join(_ESCAPES.get(character, character) for character in text)
 
 
