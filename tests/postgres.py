@@ -7,7 +7,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from servers import free_port
 
 
 @contextlib.contextmanager
@@ -41,9 +41,7 @@ def server() -> Iterator[str]:
         run = {"cwd": data, "check": True, "capture_output": True, **as_user}
         bin = installed / "bin"
         subprocess.run([bin / "initdb", "-D", data, "-U", "tester", "-A", "trust", "-N"], **run)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         options = ("-p", str(port), "-h", "127.0.0.1", "-k", "", "-F")
         process = subprocess.Popen(
             [bin / "postgres", "-D", data, *options],

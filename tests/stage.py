@@ -11,7 +11,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -24,7 +23,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, write_csv, write_pictures
 from known import REIQA_FILES
-from servers import Ranged, serving
+from servers import Ranged, free_port, serving
 from trees import quality, tiny, write_xlsx
 from trees_authentic import build_clive, build_koniq
 from trees_generated import build_agiqa3k, build_uhdiqa
@@ -137,9 +136,7 @@ def partial(out: str) -> bool:
 
 def page_answers(arguments: list[str]) -> None:
     """Start `serve`, see that it answers (with 401 where it asks for its token), and stop it."""
-    with socket.socket() as free:  # the ports of the pages may be taken
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()  # the ports of the pages may be taken
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline.serve", *arguments, "--port", str(port)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},

@@ -2,21 +2,29 @@
 
 import argparse
 import importlib.util
+import json
 import re
 import shlex
 import shutil
+import subprocess
 import sys
+import sysconfig
+import time
+import urllib.request
+from pathlib import Path
 
 import pytest
 import stage
 from conftest import ROOT
 from postgres import server
+from servers import free_port
 from test_cluster import cluster  # noqa: F401 - a fixture
 from test_commands import call
 
 from pipeline.__main__ import COMMANDS
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SCRIPTS = Path(sysconfig.get_path("scripts"))
 GUIDES = [page for page in PAGES if page.name != "reference.md"]
 
 
@@ -125,17 +133,46 @@ def test_every_command_is_typed(capsys, request, monkeypatch, place, page):
         assert all((here / name).stat().st_size > 100 for name in written)
 
 
-@pytest.mark.slow
-def test_optuna_reads_a_journal_alone(finished, tmp_path):
-    """What optuna-dashboard opens, a journal without its folder, is as we write it."""
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
+def looked_at(*command: object, path: str) -> str:
+    """Start a program that serves a page, and return what is at a path of it."""
+    port = free_port()
+    log = subprocess.DEVNULL
+    process = subprocess.Popen([*map(str, command), f"--port={port}"], stdout=log, stderr=log)
+    try:
+        end = time.monotonic() + 120
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
+                    return answer.read().decode()
+            except OSError:
+                assert process.poll() is None and time.monotonic() < end
+                time.sleep(0.1)
+    finally:
+        process.kill()
+        process.wait()
 
+
+@pytest.mark.slow
+def test_optuna_dashboard(finished, tmp_path):
+    """It opens a journal without its folder, and lists the study."""
+    pytest.importorskip("optuna_dashboard")
     copy = tmp_path / "fold-0.journal"
     shutil.copy(finished.runs["nss", "ridge"] / "studies" / copy.name, copy)
-    (found,) = optuna.get_all_study_summaries(JournalStorage(JournalFileBackend(str(copy))))
-    assert found.n_trials == 6
+    text = looked_at(SCRIPTS / "optuna-dashboard", copy, path="/api/studies")
+    (study,) = json.loads(text)["study_summaries"]
+    assert study["directions"] == ["maximize"]
+
+
+@pytest.mark.slow
+def test_tensorboard(tmp_path):
+    """It lists the runs of a folder as `pipeline.pretrain` leaves it."""
+    pytest.importorskip("tensorboard")
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(tmp_path / "mine" / "tensorboard")) as writer:
+        writer.add_scalar("loss", 1.0, 1)
+    text = looked_at(SCRIPTS / "tensorboard", "--logdir", tmp_path, path="/data/runs")
+    assert json.loads(text) == ["mine/tensorboard"]
 
 
 @pytest.mark.slow

@@ -3,16 +3,14 @@
 import io
 import json
 import subprocess
-import sysconfig
-import venv
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT, write_pictures
 from safetensors.numpy import load, save
 from test_commands import call
+from venvs import linked
 
 from features.files import sha256
 from pipeline.heads import ARRAYS, CARD, FACTS, MANIFEST
@@ -31,15 +29,8 @@ def shared_head(capsys, tmp_path, finished):
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
     """A new environment that has what is installed here, but neither scikit-learn nor Optuna."""
-    folder = tmp_path_factory.mktemp("fresh")
-    venv.create(folder, with_pip=False)
-    (libraries,) = folder.glob("lib/python*/site-packages")
-    for kind in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
-        for path in Path(kind).iterdir():
-            lacking = path.name.lower().startswith(("sklearn", "scikit_learn", "optuna"))
-            if not lacking and not (libraries / path.name).exists():
-                (libraries / path.name).symlink_to(path)
-    return folder / "bin" / "python"
+    lacking = ("sklearn", "scikit_learn", "optuna")
+    return linked(tmp_path_factory.mktemp("fresh"), lacking)
 
 
 def test_scores_are_the_runs_own(capsys, tmp_path, shared_head, python):
