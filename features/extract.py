@@ -63,7 +63,7 @@ def extract(
     MissingWeights, UsageError, InputError
         Before anything is computed, where possible; what is written stays valid in any case.
     """
-    _check_texts(pictures)
+    check_texts(pictures)
     requests = parse(features)
     check_prompts(requests, pictures)
     settings = prepare(features, weights, way, variant, cache / db)
@@ -112,7 +112,7 @@ def _fill(job: Job, pictures: Sequence[Picture], folders: Sequence[CacheFolder])
     ]
 
 
-def _check_texts(pictures: Sequence[Picture]) -> None:
+def check_texts(pictures: Sequence[Picture]) -> None:
     """Refuse texts that a shard cannot hold: HDF5 keeps text as UTF-8 that ends at a zero."""
     for picture in pictures:
         for kind, text in (("picture name", picture.name), ("prompt", picture.prompt)):

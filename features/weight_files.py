@@ -39,6 +39,15 @@ def survey(encoders: Iterable[Encoder], weights: Path) -> list[Found]:
     return [_found(encoder, file, weights) for encoder in encoders for file in encoder.weights]
 
 
+def survey_of(requests: Iterable[Request], weights: Path) -> list[Found]:
+    """Return the files that encoders with their options need; as `survey`."""
+    return [
+        _found(request.encoder, file, weights)
+        for request in requests
+        for file in request.encoder.files(request.values)
+    ]
+
+
 def _found(encoder: Encoder, file: WeightFile, weights: Path) -> Found:
     try:
         path = file.locate(weights)

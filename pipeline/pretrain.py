@@ -8,9 +8,8 @@ What comes out is an encoder: `--features pretrained:ARCH/NAME`.
 
 import argparse
 import os
-from pathlib import Path
 
-from features.encoders.pretrained import file_of
+from features.encoders.pretrained import PLAIN, file_of
 from features.errors import UsageError
 from features.files import write_atomic
 from features.places import place
@@ -120,8 +119,10 @@ def main(argv: list[str] | None = None) -> int:
     as_json = given.pop("json")
     given["gpus"] = given.pop("gpu")
     given["name"] = given["name"] or f"{given['mode']}-{given['preset']}"
-    if Path(given["name"]).name != given["name"] or given["name"].startswith("."):
-        raise UsageError(f"--name {given['name']}: expected a plain name, such as mine")
+    if not PLAIN.fullmatch(given["name"]):
+        raise UsageError(
+            f"--name {given['name']}: expected letters, digits and - . _ within, such as mine"
+        )
     summary = run_pretrain(**given)
     if "encoder" not in summary:
         return 0  # another process prints

@@ -111,7 +111,8 @@ def test_content(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
-        (("--name", "../out"), UsageError, "expected a plain name"),
+        (("--name", "../out"), UsageError, "expected letters, digits"),
+        (("--name", "a+nss"), UsageError, "expected letters, digits"),
         (("--gpu", "0"), UsageError, "--gpu 0: "),
         (("--arch", "resnet19"), UsageError, "unknown architecture"),
         (("--images", "nothing-here"), UsageError, "nothing-here"),

@@ -20,6 +20,7 @@ import pytest
 from conftest import ROOT, write_pictures
 from finished import OTHER
 from PIL import Image
+from servers import free_port
 from test_commands import call
 
 from features.encoders import ENCODERS
@@ -165,8 +166,29 @@ def test_few_shot_sets_are_those_that_can_be_had(service, monkeypatch):
         service.few_shot([OTHER], rated, uploads(service)[3:])
     found = service.few_shot([OTHER], rated, uploads(service)[3:], "a fox")
     assert [one.status for one in found] == ["ok"] * 7
+    for prompt in ("\ud800", "a\0"):
+        with pytest.raises(InputError, match="is not plain UTF-8 text"):
+            service.few_shot(["nss"], rated, uploads(service)[3:], prompt)
     with pytest.raises(InputError, match="Choose a feature set"):
         service.few_shot([], rated, uploads(service)[3:])
+    monkeypatch.setattr("pipeline.serve.service._KEPT", 1)
+    with pytest.raises(InputError, match="at most 1 encoders"):
+        service.few_shot(["nss", OTHER], rated, uploads(service)[3:], "a fox")
+
+
+def test_a_feature_set_is_here_with_the_files_of_its_options(tmp_path, known_weights):
+    """Not with those of all options; and what no network can be is not here."""
+    pytest.importorskip("timm")
+    weights = tmp_path / "weights"
+    for name in ("resnet18/a+nss", "resnet18/a b", "vit_tiny_patch16_224/mine", "none/mine"):
+        path = weights / "pretrained" / f"{name}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(100))
+    service = Service(tmp_path / "runs", weights, tmp_path)
+    assert not any("pretrained" in name for name in service.feature_sets())
+    shutil.copy(known_weights("uiqa") / "UIQA.pth", weights)
+    assert service._here("uiqa") and not service._here("uiqa[weights=imagenet]")
+    assert "uiqa" in service.feature_sets()
 
 
 def test_a_rated_picture_that_cannot_be_read(service):
@@ -238,9 +260,7 @@ def test_mistakes(capsys, tmp_path):
 
 def serving(home, *arguments):
     """Start the command; returns the process and its address once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline.serve", "--port", str(port), *arguments],
         cwd=ROOT,

@@ -7,6 +7,7 @@ stage, then the pooled final vector. What the pixels are normalised by, the file
 
 import functools
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from features.views import smallest_side
 from features.weights import WeightFile, WrongLayout, fill, load_state
 
 FOLDER = "pretrained"
+PLAIN = re.compile(r"\w[\w.-]*")  # a run's name, as a feature set's may have it
 METADATA = "pretraining"  # the entry of a file that tells, in JSON, how it came about
 _UNTILED = 12_000_000  # pixels that a network without a known reach takes whole
 
@@ -29,9 +31,14 @@ def file_of(arch: str, name: str) -> str:
 
 
 def trained(weights: Path) -> list[str]:
-    """Return the names of the encoders of this family that a folder of weights holds."""
+    """Return the names of the encoders of this family that a folder of weights holds.
+
+    A name that `features.names` would read as another feature set is none.
+    """
     found = sorted((weights / FOLDER).glob("*/*.safetensors"))
-    return [f"{FOLDER}:{path.parent.name}/{path.stem}" for path in found]
+    return [
+        f"{FOLDER}:{path.parent.name}/{path.stem}" for path in found if PLAIN.fullmatch(path.stem)
+    ]
 
 
 def pretrained_encoder(name: str) -> Encoder:
@@ -45,7 +52,7 @@ def pretrained_encoder(name: str) -> Encoder:
         When the network is timm's, and timm is not installed.
     """
     arch, _, run = name.partition("/")
-    if not arch or not run or "/" in run or run.startswith("."):
+    if not arch or not PLAIN.fullmatch(run):
         raise UsageError(f"pretrained:{name}: expected pretrained:ARCH/NAME, such as resnet18/mine")
     weights = WeightFile(file_of(arch, run), "python -m pipeline.pretrain, which makes it")
     return record(f"pretrained:{name}", arch, f"{arch} of a pretraining run", weights)

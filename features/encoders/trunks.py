@@ -95,7 +95,10 @@ def shape(arch: str) -> Shape:
 
     with torch.device("meta"):  # shapes without numbers
         module = _from_timm(arch)
-        maps = module.forward_features(torch.zeros(1, 3, 224, 224))
+        try:
+            maps = module.forward_features(torch.zeros(1, 3, 224, 224))
+        except (AssertionError, RuntimeError) as error:  # it takes pictures of one size
+            raise UsageError(f"{arch} takes no pictures of any size: {error}") from error
     levels = list(module.feature_info)
     # others give tokens, or have their channels last
     if maps.ndim != 4 or maps.shape[1] not in (module.num_features, levels[-1]["num_chs"]):

@@ -3,8 +3,8 @@
 Pictures are uploads: each must lie in the folder of uploads, whatever a client says.
 """
 
-import contextlib
 import csv
+import functools
 import tempfile
 import threading
 from collections import OrderedDict
@@ -15,20 +15,22 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from features.cache.settings import key_of, settings_of
 from features.cache.shards import OK
 from features.decode import read_picture
 from features.encoders import ENCODERS, GROUPS
 from features.encoders.pretrained import trained
 from features.errors import InputError
+from features.extract import check_texts
 from features.loading import Loaded, load_encoder
 from features.names import Request, parse, split_names
 from features.plan import Block, Picture, blocks
 from features.runtime import Runtime
 from features.way import Way
-from features.weight_files import ABSENT, WRONG, survey
+from features.weight_files import ABSENT, WRONG, survey_of
 from pipeline.fitted import fitted_scorer
 from pipeline.heads import Head, read_head
-from pipeline.report.collect import find_lines
+from pipeline.report.collect import Line, find_lines
 from pipeline.scoring import Score, Scorer
 from pipeline.serve.maps import cut, overlay
 from pipeline.thumbnails import SIDE
@@ -62,11 +64,7 @@ class Service:
     def heads(self) -> dict[str, Path]:
         """Return the heads that may be chosen: what to call each, and where it lies."""
         found = {str(path): path for path in self.shared}
-        try:
-            lines, _ = find_lines(self.runs)
-        except InputError:
-            lines = []
-        for line in lines:
+        for line in self._lines():
             if not line.result["optimistic"]:
                 srcc, what = line.result["median"]["srcc"], line.result["features"]
                 name = f"{line.name} · {what} · {line.head} · SRCC {srcc:.3f}"
@@ -88,24 +86,28 @@ class Service:
         These are the encoders of the table, those of the heads with their options, and those that
         were pretrained here.
         """
-        used = [part for name in self._used() for part in split_names(name)]
-        names = dict.fromkeys([*GROUPS, *ENCODERS, *used, *trained(self.weights)])
+        lines = [line for line in self._lines() if not line.result["optimistic"]]
+        used = [line.result["features"] for line in lines] + self._of_shared
+        parts = (part for name in used for part in split_names(name))
+        names = dict.fromkeys([*GROUPS, *ENCODERS, *parts, *trained(self.weights)])
         return [name for name in names if self._here(name)]
 
-    def _used(self) -> list[str]:
-        """Return the feature sets of all heads; a damaged one has none."""
-        found = []
-        for path in self.heads().values():
-            with contextlib.suppress(InputError):
-                found.append(read_head(path).facts["features"])
-        return found
+    @functools.cached_property
+    def _of_shared(self) -> list[str]:
+        return [read_head(path).facts["features"] for path in self.shared]
 
     def _here(self, name: str) -> bool:
         try:
-            encoders = [request.encoder for request in parse(name)]
+            needed = survey_of(parse(name), self.weights)
         except InputError:  # of another version, or of a library that is not installed
             return False
-        return all(found.state not in (ABSENT, WRONG) for found in survey(encoders, self.weights))
+        return not any(found.state in (ABSENT, WRONG) for found in needed)
+
+    def _lines(self) -> list[Line]:
+        try:
+            return find_lines(self.runs)[0]
+        except InputError:
+            return []
 
     def score(self, name: str | None, files: Sequence[str], prompt: str = "") -> list[Score]:
         """Return the scores of uploads by a head, the best picture first, failed ones last."""
@@ -164,6 +166,8 @@ class Service:
             raise InputError(f"Rate {MINIMUM_PAIRS} to {MAX_PAIRS} pictures; {len(rated)} came.")
         if not features or not set(features) <= set(self.feature_sets()):
             raise InputError("Choose a feature set first.")
+        if len(parse("+".join(features))) > _KEPT:
+            raise InputError(f"Choose fewer: at most {_KEPT} encoders side by side.")
         known = self.pictures([file for file, _ in rated])
         pictures = self.pictures(files, prompt)
         for one in known:
@@ -189,7 +193,7 @@ class Service:
         Raises
         ------
         InputError
-            When there are none, or too many, or one that is no upload.
+            When there are none, or too many, or one that is no upload, or no text as a prompt.
         """
         if not files:
             raise InputError("Drop some pictures first.")
@@ -202,6 +206,7 @@ class Service:
             if not path or not path.is_relative_to(uploads) or not path.is_file():
                 raise InputError("Only uploaded pictures can be scored.")
             found.append(Picture(f"{number:03d}/{path.name}", path, prompt))
+        check_texts(found)
         return found
 
     def _by_head(self, head: Head, pictures: Sequence[Picture]) -> list[Score]:
@@ -213,7 +218,8 @@ class Service:
         self, request: Request, weights: Path, runtime: Runtime, few_shot: bool = False
     ) -> Loaded:
         """Return an encoder, from those that were used last where it is one of them."""
-        key = request.name, runtime, few_shot
+        # weights may be trained anew while we are here
+        key = key_of(settings_of(request, weights, runtime)), runtime, few_shot
         if key not in self._encoders:
             self._encoders[key] = load_encoder(request, weights, runtime, few_shot)
         self._encoders.move_to_end(key)
