@@ -17,7 +17,7 @@ from features.errors import InputError
 from features.files import read_json, write_json
 from pipeline.databases import DATABASES
 from pipeline.report.collect import BEST, TIED, Line, find_lines, marked
-from pipeline.report.formats import as_csv, as_latex, as_markdown
+from pipeline.report.formats import as_csv, as_latex, as_markdown, escaped, markdown_table
 from pipeline.report.published import PUBLISHED
 from pipeline.report.tables import table_text
 from regressors.metrics import srcc
@@ -116,6 +116,9 @@ DAMAGED = {
     "features": ("result.json", {"features": None}, "damaged or changed: features"),
     "pictures": ("result.json", {"n_pictures": "\\input{x}"}, "damaged or changed: n_pictures"),
     "folds": ("result.json", {"folds": [1]}, "damaged or changed: folds"),
+    "params": ("result.json", {"folds": [{"fold": "a", "params": [1]}]}, "changed: folds"),
+    "types": ("result.json", {"by_distortion": {"blur": None}}, "changed: by_distortion"),
+    "type names": ("result.json", {"by_distortion": ["blur"]}, "changed: by_distortion"),
     "median": ("result.json", {"median": {}}, "damaged or changed: median SRCC"),
 }
 
@@ -205,12 +208,22 @@ def test_formats(capsys, home, finished):
 
 def test_latex_escapes():
     """What LaTeX would take for a command is text."""
-    from pipeline.report.formats import escaped
-
     assert (
         escaped(r"a_b{50%}\x^~")
         == r"a\_b\{50\%\}\textbackslash{}x\textasciicircum{}\textasciitilde{}"
     )
+
+
+def test_what_others_call_their_types_stays_in_its_cell():
+    """A line break, a bar, a tag or an image in a name ends no cell and fetches nothing."""
+    evil = "white\n\nnoise |a\\| <img src=x> `c` ![d](https://e)"
+    table = markdown_table(["a", "b"], [[evil, "**0.9**"]], "legend")
+    assert table.count("\n") == 5 and "| **0.9** |" in table
+    parser = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
+    shown = parser.render(table)
+    assert shown.count("<td>") == 2 and "<img" not in shown and "href" not in shown
+    assert "white noise |a\\| &lt;img src=x&gt; `c` ![d](https://e)" in shown
+    assert "\n" not in escaped(evil)
 
 
 def test_names_are_text(capsys, home):
@@ -274,6 +287,7 @@ MISTAKES = {
     "suffix": (("-o", "report.pdf"), 2, "expected a name that ends in"),
     "folder": (("-o", "nowhere/report.html"), 2, "in a folder that is there"),
     "database": (("--db", "koniq"), 2, "there are runs of labels-"),
+    "table": (("--table", "folds"), 2, "--table folds: expected a -o that ends in .md"),
 }
 
 
@@ -323,7 +337,8 @@ def test_the_table_of_published_numbers(finished):
     assert [row["method"].split(":")[0] for row in rows] == ["ours", "PromptIQA", "Re-IQA"]
     assert float(rows[0]["srcc"]) == best["median"]["srcc"] and "nested" not in rows[0]["protocol"]
     assert rows[2]["srcc"] == "0.914" and rows[2]["source"].startswith("https://arxiv.org/")
-    assert "0.9140 & 0.9230" in table_text("published", ".tex", known)
+    assert "& 0.914 & 0.923 &" in table_text("published", ".tex", known)
+    assert rows[0]["run"] and rows[0]["splits"] and rows[0]["target"] == "mos"
     assert table_text("published", ".md", lines).count("\n| ") == 1  # nobody else has it
 
 

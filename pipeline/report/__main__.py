@@ -60,6 +60,9 @@ def main(argv: list[str] | None = None) -> int:
     cli.add_places(options, "runs", "cache")
     chosen = options.parse_args(argv)
     outputs = [_checked(name) for name in chosen.output or ["report.html"]]
+    outputs.sort(key=_is_page)  # a table may have nothing to tell
+    if chosen.table != RUNS and _is_page(outputs[0]):
+        raise UsageError(f"--table {chosen.table}: expected a -o that ends in {', '.join(FORMATS)}")
     places = cli.places(chosen, "runs", "cache")
     found, left_out = find_lines(places["runs"])
     if chosen.db:
@@ -67,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     with progress(len(found), "compare") as bar:
         lines = list(marked(found, bar.update))
     for output in outputs:
-        if output.suffix.lower() in HTML:
+        if _is_page(output):
             own = _in_turn(lines)[: chosen.sections]
             with progress(len(own), "sections") as bar:
                 every = []
@@ -92,6 +95,10 @@ def _checked(name: str) -> Path:
     if output.is_dir() or not output.parent.is_dir():
         raise UsageError(f"-o {name}: expected a file in a folder that is there")
     return output
+
+
+def _is_page(output: Path) -> bool:
+    return output.suffix.lower() in HTML
 
 
 def _only(lines: list[Line], dbs: list[str]) -> list[Line]:

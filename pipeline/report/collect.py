@@ -110,13 +110,24 @@ def _read(run: Path) -> Line:
     wrong = [name for name, kind in _NEEDED.items() if not isinstance(result[name], kind)]
     if not wrong and not isinstance(result["median"].get("srcc"), float | int):
         wrong = ["median SRCC"]
-    if not wrong and not all(isinstance(f, dict) and "fold" in f for f in result["folds"]):
+    if not wrong and not all(map(_is_fold, result["folds"])):
         wrong = ["folds"]
+    types = result.get("by_distortion") or {}
+    if not isinstance(types, dict) or not all(isinstance(one, dict) for one in types.values()):
+        wrong.append("by_distortion")
     if wrong:
         raise InputError(f"{path} was damaged or changed: {', '.join(wrong)}")
     if not isinstance(read_json(run / "settings.json"), dict):
         raise InputError(f"{run / 'settings.json'} was damaged or changed")
     return Line(run, result, splits=_digest(run / "splits.csv"))
+
+
+def _is_fold(fold: object) -> bool:
+    return (
+        isinstance(fold, dict)
+        and "fold" in fold
+        and all(isinstance(fold.get(name) or {}, dict) for name in ("params", "edges"))
+    )
 
 
 def _digest(splits: Path) -> str:

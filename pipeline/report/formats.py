@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from pipeline.report.collect import BEST, TIED, UNKNOWN, Line
@@ -12,6 +13,7 @@ COLUMNS = (
     *("srcc", "srcc_low", "srcc_high", "plcc", "plcc_low", "plcc_high"),
     *("krcc", "rmse", "size_srcc", "coverage90", "mark", "optimistic", "splits", "run"),
 )
+_MARKDOWN = re.compile(r"[\\|<`]|(?<=\])\(")  # a cell's end, a tag, code, the address of a link
 _ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _ESCAPES |= {character: f"\\{character}" for character in "&%$#_{}"}
 
@@ -53,8 +55,8 @@ def as_latex(lines: Sequence[Line]) -> str:
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], legend: str) -> str:
-    """Return rows of text as a Markdown table."""
-    cells = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
+    """Return rows of text as a Markdown table; what is bold in them stays so, tags are text."""
+    cells = [" | ".join(_MARKDOWN.sub(r"\\\g<0>", one_line(cell)) for cell in row) for row in rows]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {row} |" for row in cells)]
     return "\n".join([*lines, "", legend, ""])
 
@@ -81,8 +83,13 @@ LEGEND = (
 
 
 def escaped(text: str) -> str:
-    """Return text as LaTeX that shows it."""
-    return "".join(_ESCAPES.get(character, character) for character in text)
+    """Return text as LaTeX that shows it, on one line."""
+    return "".join(_ESCAPES.get(character, character) for character in one_line(text))
+
+
+def one_line(text: str) -> str:
+    """Return text without line breaks and repeated blanks."""
+    return " ".join(text.split())
 
 
 def _cells(line: Line, best: str, tied: str, escape: Callable[[str], str] = str) -> tuple[str, ...]:
