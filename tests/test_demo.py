@@ -30,7 +30,7 @@ def numbers(line: str) -> list[float]:
 
 @pytest.mark.slow
 def test_demo(installed, tmp_path):
-    """The table with README's numbers, and the plot; again, and it is there at once."""
+    """README's numbers, but for what another processor moves, and the plot; the same again."""
     home = tmp_path / "home"
     variables = {"VENV": str(installed), "MEANOPINION_HOME": str(home), "PYTHONPATH": ""}
     for new in (480, 0):
@@ -41,6 +41,6 @@ def test_demo(installed, tmp_path):
         assert f"480 pictures, {new} new, 0 failed" in done.stdout
         (ours,) = re.findall(r"^sample mos .*", done.stdout, re.MULTILINE)
         (theirs,) = re.findall(r"^ +(sample mos .*)", (ROOT / "README.md").read_text(), re.M)
-        assert numbers(ours) == pytest.approx(numbers(theirs), abs=0.005)
+        assert numbers(ours) == pytest.approx(numbers(theirs), rel=0.005, abs=0.02)
         (plot,) = re.findall(r"^plot (.*)", done.stdout, re.MULTILINE)
         assert plot.startswith(str(home)) and os.path.getsize(plot) > 10_000
