@@ -5,6 +5,8 @@ computed again; one that was killed goes on where it stopped.
 """
 
 import collections
+import contextlib
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -16,28 +18,16 @@ from features.progress import progress
 from pipeline import cli
 from pipeline.data import Data, load_targets
 from pipeline.databases import cache_name
+from pipeline.fit_options import parser
 from pipeline.fitting import fit_runs, n_trials
 from pipeline.given import read_splits
 from pipeline.protocols import PROTOCOLS
 from pipeline.results import result_table
 from pipeline.settings import How, Where
-from pipeline.splits import N_FOLDS
 from pipeline.tables import cached_databases, read_cached_table
 from regressors.errors import DataError
 from regressors.objectives import OBJECTIVES
 from regressors.table import REGRESSORS
-
-EXAMPLES = """\
-  python -m pipeline.fit                                        everything that is cached
-  python -m pipeline.fit --db pcuid --features content-lite --regressor ridge --trials 200
-  python -m pipeline.fit --db my.csv --features content-lite+nss --json
-  python -m pipeline.fit --db my.csv --features nss --use-augmented
-  python -m pipeline.fit --db agiqa-3k --target all --regressor svr --objective srcc+plcc
-  python -m pipeline.fit --db koniq --protocol official
-  python -m pipeline.fit --db koniq --splits splits.csv
-  python -m pipeline.fit --db uhd-iqa --group-by photographer
-  python -m pipeline.fit --storage postgresql://me@server/studies     on several hosts at once
-"""
 
 
 def run_fit(
@@ -53,6 +43,7 @@ def run_fit(
     group_by: str | None = None,
     how: How = How(),
     where: Where = Where(),
+    regressors: list[str] | None = None,
 ) -> tuple[list[tuple[Path, dict]], list[str]]:
     """Fit every combination asked for.
 
@@ -61,6 +52,7 @@ def run_fit(
     target : columns of scores; the database's first when not given, all for `all`
     splits : file or folder of splits that take the place of the protocol's
     group_by : another column to group by, or `duplicates`
+    regressors : several, one after the other; that of `how` when not given
 
     Returns
     -------
@@ -68,8 +60,9 @@ def run_fit(
     problems : what could not be fitted and why, where everything cached was asked for; a
         combination that was named itself raises
     """
+    heads = list(dict.fromkeys(regressors or [how.regressor]))
     for kind, name, known in (
-        ("regressor", how.regressor, REGRESSORS),
+        *(("regressor", head, REGRESSORS) for head in heads),
         ("protocol", how.protocol, PROTOCOLS),
         ("objective", how.objective, OBJECTIVES),
     ):
@@ -84,7 +77,8 @@ def run_fit(
     results, problems = [], []
     for name in db or _with_scores(cache_place):
         for feature_set in chosen or _sets(cache_place, name):
-            try:
+            what = f"{name} {feature_set}"
+            with _collected(problems, what, bool(db and features)):
                 data = load_targets(
                     *(name, feature_set, target, cache_place, key or ()),
                     use_augmented=use_augmented,
@@ -93,15 +87,27 @@ def run_fit(
                 )
                 _report(data, feature_set)
                 given, how_here = _given(splits, data[0], how)
-                label = f"fit {data[0].database.name} {feature_set} {how.regressor}"
-                with progress(n_trials(how_here) * len(data), label, "trial") as bar:
-                    told = replace(where, on_trial=bar.update)
-                    results += fit_runs(data, feature_set, runs_place, how_here, told, given)
-            except (InputError, DataError) as error:
-                if isinstance(error, UsageError) or (db and features):
-                    raise
-                problems.append(f"{name} {feature_set}: {error}")
+                for head in heads:
+                    one = replace(how_here, regressor=head)
+                    label = f"fit {data[0].database.name} {feature_set} {head}"
+                    with (
+                        _collected(problems, f"{what} {head}", bool(db and features)),
+                        progress(n_trials(one) * len(data), label, "trial") as bar,
+                    ):
+                        told = replace(where, on_trial=bar.update)
+                        results += fit_runs(data, feature_set, runs_place, one, told, given)
     return results, problems
+
+
+@contextlib.contextmanager
+def _collected(problems: list[str], what: str, named: bool) -> Iterator[None]:
+    """Let what cannot be fitted be a line, and the rest be fitted, unless it was named itself."""
+    try:
+        yield
+    except (InputError, DataError) as error:
+        if named or isinstance(error, UsageError):
+            raise
+        problems.append(f"{what}: {error}")
 
 
 def _given(path: str | None, data: Data, how: How) -> tuple[list | None, How]:
@@ -161,95 +167,15 @@ def _report(targets: list[Data], feature_set: str) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse, fit, print."""
-    options = cli.parser(__doc__, EXAMPLES)
-    add = options.add_argument
-    add("--db", action="append", help="a cached database; may be repeated (default all)")
-    add(
-        "--features",
-        action="append",
-        help="a feature set; may be given several times (default all that are cached)",
-    )
-    add("--regressor", default="ridge", help=f"{', '.join(REGRESSORS)} (default ridge)")
-    add(
-        "--target",
-        action="append",
-        help="column of scores; may be repeated, `all` for all (default the database's first)",
-    )
-    add("--trials", type=cli.positive, default=200, help="trials of a study (default %(default)s)")
-    add(
-        "--protocol",
-        default="nested",
-        help=f"how to split, tune and judge: {', '.join(PROTOCOLS)} (default nested)",
-    )
-    add(
-        "--folds",
-        type=cli.positive,
-        default=N_FOLDS,
-        help="folds of every protocol but official and given (default %(default)s)",
-    )
-    add(
-        "--objective",
-        default="srcc",
-        help=f"what a study maximises on inner folds: {', '.join(OBJECTIVES)} (default srcc)",
-    )
-    add(
-        "--seed",
-        type=cli.natural,
-        default=0,
-        help="seed of the studies (default %(default)s)",
-    )
-    add(
-        "--jobs",
-        type=cli.positive,
-        metavar="N",
-        help="processes (default as the cores and the memory allow); moves no number",
-    )
-    add("--gpu", metavar="N", help="CUDA device for ridge on large databases (default: the CPU)")
-    add(
-        "--storage",
-        metavar="URL",
-        help="database that holds the studies, which several processes or hosts then share, such "
-        "as postgresql://user:password@host/name (default journals in the run's folder)",
-    )
-    add(
-        "--key",
-        action="append",
-        help="first digits of a cache key, where an encoder has several; with one --features",
-    )
-    add(
-        "--use-augmented",
-        action="store_true",
-        help="training parts take in the distorted versions that extract --augment made; test "
-        "parts never do",
-    )
-    add(
-        "--augment-seed",
-        type=cli.natural,
-        default=0,
-        metavar="SEED",
-        help="the --seed that extract --augment was given (default %(default)s)",
-    )
-    add(
-        "--splits",
-        metavar="FILE",
-        help="splits instead of drawn ones: a CSV such as a run's splits.csv, or NumPy arrays of "
-        "row numbers (train, test, perhaps val) in an .npz or a folder",
-    )
-    add(
-        "--group-by",
-        metavar="COLUMN",
-        help="another column of the database to group by, such as photographer, or `duplicates` to "
-        "join groups that share near-duplicate pictures",
-    )
-    add("--json", action="store_true", help="print the results as JSON")
-    cli.add_places(options, "cache", "runs")
-    arguments = options.parse_args(argv)
+    arguments = parser(__doc__).parse_args(argv)
     cli.places(arguments, "cache", "runs")
     chosen = vars(arguments)
     as_json = chosen.pop("json")
-    how = How(**{field.name: chosen.pop(field.name) for field in fields(How)})
+    heads = chosen.pop("regressor") or [How().regressor]
+    own = (field.name for field in fields(How) if field.name != "regressor")
+    how = How(heads[0], **{name: chosen.pop(name) for name in own})
     where = Where(*(chosen.pop(name) for name in ("storage", "jobs", "gpu")))
-    results, problems = run_fit(**chosen, how=how, where=where)
+    results, problems = run_fit(**chosen, how=how, where=where, regressors=heads)
     for problem in problems:
         cli.say(f"not fitted: {problem}")
     if not results:

@@ -16,8 +16,9 @@ from conftest import ROOT, write_csv, write_pictures
 from PIL import Image
 
 from features.names import slug
-from pipeline import cli
+from pipeline import cli, fit
 from pipeline.__main__ import COMMANDS
+from regressors.errors import DataError
 
 
 def call(capsys, command: str, *arguments) -> tuple[int, str, str]:
@@ -260,8 +261,34 @@ def test_every_cached_database_is_fitted_though_one_cannot_be(capsys, tmp_path, 
     name = json.loads(out)[0]["db"]
     code, out, err = call(capsys, "fit", "--trials", 5)
     assert code == 1 and fitted[0] in out and "SRCC" in out
-    assert f"not fitted: {name} nss: 5 groups are too few" in err
+    assert f"not fitted: {name} nss ridge: 5 groups are too few" in err
     assert name not in out
+
+
+def test_several_regressors(capsys, fitted):
+    """Each named one is fitted once."""
+    heads = ("--regressor", "ridge", "--regressor", "svr-linear", "--regressor", "ridge")
+    code, out, err = call(capsys, "fit", "--db", fitted[0], "--trials", 5, *heads, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert [one["regressor"] for one in found] == ["ridge", "svr-linear"]
+    assert found[0]["run"] == fitted[1]
+
+
+def test_a_regressor_that_fails_costs_no_other(capsys, fitted, monkeypatch):
+    """It is named, where everything cached was asked for."""
+    fit_runs = fit.fit_runs
+
+    def broken(data, features, runs, how, *more):
+        if how.regressor == "ridge":
+            raise DataError("no such head today")
+        return fit_runs(data, features, runs, how, *more)
+
+    monkeypatch.setattr(fit, "fit_runs", broken)
+    heads = ("--regressor", "ridge", "--regressor", "svr-linear")
+    code, out, err = call(capsys, "fit", "--trials", 5, *heads, "--json")
+    assert code == 1 and f"not fitted: {fitted[0]} nss ridge: no such head today" in err
+    assert [one["regressor"] for one in json.loads(out)] == ["svr-linear"]
 
 
 def test_a_name_that_is_not_cached_lists_each_known_one_once(capsys, own_home, fitted):
