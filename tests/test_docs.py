@@ -165,7 +165,7 @@ def test_optuna_dashboard(finished, tmp_path):
 
 @pytest.mark.slow
 def test_tensorboard(tmp_path):
-    """It lists the runs of a folder as `pipeline.pretrain` leaves it."""
+    """It lists what torch's writer left in a run's folder."""
     pytest.importorskip("tensorboard")
     from torch.utils.tensorboard import SummaryWriter
 
