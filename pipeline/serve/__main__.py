@@ -12,7 +12,6 @@ import secrets
 import signal
 import socket
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from features.places import expand
 from features.way import Way
 from pipeline import cli
 from pipeline.heads import read_head
+from pipeline.serve.uploads import uploads_folder
 
 EXAMPLES = """\
   python -m pipeline.serve
@@ -56,8 +56,8 @@ def main(argv: list[str] | None = None) -> int:
         read_head(path)  # before anybody waits for it
     places = cli.places(chosen, "runs", "weights")
     check_port(chosen.host, chosen.port)
-    with tempfile.TemporaryDirectory(prefix="meanopinion-uploads-") as uploads:
-        _serve(chosen, way, shared, places, Path(uploads))
+    with uploads_folder() as uploads:
+        _serve(chosen, way, shared, places, uploads)
     return 0
 
 
