@@ -35,13 +35,14 @@ def sample_home(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path, sample_home, monkeypatch):
+def test_notebook_runs(path, sample_home, monkeypatch, tmp_path):
     """Every cell runs, and every plot is there."""
     import nbformat
     from nbclient import NotebookClient
 
     monkeypatch.setenv("MEANOPINION_HOME", str(sample_home))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}
