@@ -29,7 +29,7 @@ def card_of(run: Path, licence: str = "", author: str = "") -> dict:
         "predicts": facts["target"],
         "range": facts["range"],
         "database": facts["db"],
-        "database_terms": known.terms if known else UNKNOWN,
+        "database_terms": (known and known.terms) or UNKNOWN,
         "n_pictures": result["n_pictures"],
         "n_groups": result["n_groups"],
         "features": facts["features"],

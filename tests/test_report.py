@@ -18,7 +18,8 @@ from features.files import read_json, write_json
 from pipeline.databases import DATABASES
 from pipeline.report.collect import BEST, TIED, Line, find_lines, marked
 from pipeline.report.formats import as_csv, as_latex, as_markdown, escaped, markdown_table
-from pipeline.report.published import PUBLISHED
+from pipeline.report.page import page
+from pipeline.report.published import PUBLISHED, published_on
 from pipeline.report.tables import table_text
 from regressors.metrics import srcc
 
@@ -41,10 +42,10 @@ def report(capsys, home, *arguments):
 
 def test_page(capsys, home, finished):
     """Every run has a row and a section with plots, folds, pictures; nothing comes from outside."""
-    page, err = report(capsys, home)
+    text, err = report(capsys, home)
     assert len(finished.runs) == 6
     for run in finished.runs.values():
-        assert f'href="#run-{run.name}"' in page and f'id="run-{run.name}"' in page
+        assert f'href="#run-{run.name}"' in text and f'id="run-{run.name}"' in text
     result = read_json(finished.runs["nss", "ridge"] / "result.json")
     for expected in (
         f"{result['median']['srcc']:.4f}",
@@ -56,13 +57,15 @@ def test_page(capsys, home, finished):
         "size-only baseline",
         "not known here",
         "nss: nothing",
+        "Final head: alpha ",
+        f"cache keys nss {result['keys']['nss']}",
     ):
-        assert expected in page, expected
-    assert page.count("data:image/jpeg") == 6 * 24
-    assert page.count("data:image/png") == 6 * 2 + 1
-    links = re.findall(r'(?:src|href)="([^"]*)"', page)
+        assert expected in text, expected
+    assert text.count("data:image/jpeg") == 6 * 24
+    assert text.count("data:image/png") == 6 * 2 + 1
+    links = re.findall(r'(?:src|href)="([^"]*)"', text)
     assert all(link.startswith(("data:", "#", "https://arxiv.org/")) for link in links)
-    assert "<script" not in page and "@import" not in page
+    assert "<script" not in text and "@import" not in text
     assert "not shown" not in err
 
 
@@ -119,7 +122,15 @@ DAMAGED = {
     "params": ("result.json", {"folds": [{"fold": "a", "params": [1]}]}, "changed: folds"),
     "types": ("result.json", {"by_distortion": {"blur": None}}, "changed: by_distortion"),
     "type names": ("result.json", {"by_distortion": ["blur"]}, "changed: by_distortion"),
-    "median": ("result.json", {"median": {}}, "damaged or changed: median SRCC"),
+    "type SRCC": ("result.json", {"by_distortion": {"blur": {"n_pictures": 3}}}, ": by_distortion"),
+    "coverage": ("result.json", {"coverage90": "most"}, "damaged or changed: coverage90"),
+    "spread": ("result.json", {"srcc_spread": {"sd": "wide"}}, "damaged or changed: srcc_spread"),
+    "shares": ("result.json", {"contributions": {"nss": "all"}}, "changed: contributions"),
+    "size": ("result.json", {"size_baseline": [0.5]}, "damaged or changed: size_baseline"),
+    "note": ("result.json", {"note": 3}, "damaged or changed: note"),
+    "interval": ("result.json", {"srcc_interval": [0.1]}, "damaged or changed: srcc_interval"),
+    "fold": ("result.json", {"folds": [{"fold": "a", "srcc": "x"}]}, "damaged or changed: folds"),
+    "median": ("result.json", {"median": {}}, "damaged or changed: median"),
 }
 
 
@@ -150,20 +161,20 @@ def test_odd_but_whole(capsys, home, finished):
     (run / "predictions.csv").write_text(
         rows[0].replace("group", "gr") + "\n" + "\n".join(rows[1:])
     )
-    page, _ = report(capsys, home)
-    assert "no errors by picture and group" in page and page.count('<section class="run"') == 6
+    text, _ = report(capsys, home)
+    assert "no errors by picture and group" in text and text.count('<section class="run"') == 6
 
 
 def test_sections_are_of_all_databases():
     """The best of each first, however many splits one has."""
-    from pipeline.report.__main__ import _in_turn
+    from pipeline.report.__main__ import _with_sections
 
     def line(db, splits, srcc):
         result = {"db": db, "target": "mos", "protocol": "nested", "median": {"srcc": srcc}}
         return Line(Path(f"{db}-{splits}"), result, splits=splits)
 
     lines = [line("a", str(k), 0.9 - k / 10) for k in range(4)] + [line("b", "0", 0.1)]
-    assert [str(one.run) for one in _in_turn(lines)[:3]] == ["a-0", "b-0", "a-1"]
+    assert [str(one.run) for one in _with_sections(lines, 3)] == ["a-0", "a-1", "b-0"]
 
 
 def test_other_splits_compete_elsewhere(capsys, home, finished):
@@ -187,6 +198,18 @@ def test_other_splits_compete_elsewhere(capsys, home, finished):
     code, _, err = call(capsys, "report", "-o", home / "r.html", "--no-pictures")
     assert code == 0, err
     assert (home / "r.html").read_text().count("; splits ") == 2
+
+
+def test_runs_of_other_settings_are_told_apart(home, finished):
+    """By their first digits, wherever all else that is shown is alike; not elsewhere."""
+    run = home / finished.runs["nss", "ridge"].relative_to(finished.home)
+    shutil.copytree(run, run.with_name("0123456789ab"))
+    lines = list(marked(find_lines(home / "runs")[0]))
+    twins = {line.run.name for line in lines if line.has_twin}
+    assert twins == {run.name, "0123456789ab"}
+    for text in (as_markdown(lines), as_latex(lines), table_text("folds", ".md", lines)):
+        assert all(f"ridge {name[:6]}" in text for name in twins)
+        assert "svr-linear " in text and not re.search(r"svr-linear [0-9a-f]{6}", text)
 
 
 def test_formats(capsys, home, finished):
@@ -234,9 +257,9 @@ def test_names_are_text(capsys, home):
     for path in home.glob("runs/*/*/*/*/*/result.json"):
         if not path.parent.is_symlink():
             write_json(path, read_json(path) | {"note": evil})
-    page, _ = report(capsys, home, "--title", evil)
-    assert "<script" not in page and page.count("&lt;script&gt;") > 6
-    assert "<br>score" in page and "no pictures" not in page
+    text, _ = report(capsys, home, "--title", evil)
+    assert "<script" not in text and text.count("&lt;script&gt;") > 6
+    assert "<br>score" in text and "no pictures" not in text
 
 
 def test_what_is_not_whole(capsys, home, finished):
@@ -256,12 +279,12 @@ def test_what_is_not_whole(capsys, home, finished):
     for path in (runs[4] / "studies").iterdir():
         path.write_text("no journal\n")
     shutil.rmtree(home / "cache")
-    page, err = report(capsys, home)
+    text, err = report(capsys, home)
     assert err.count("not shown:") == 2
-    assert "not finished; the same fit goes on with it" in page and "it is no JSON" in page
-    assert "no scatter plot" in page and "cannot be read" in page and "is not in the cache" in page
-    assert "no predictions" in page
-    assert page.count('<section class="run"') == 4
+    assert "not finished; the same fit goes on with it" in text and "it is no JSON" in text
+    assert "no scatter plot" in text and "cannot be read" in text and "is not in the cache" in text
+    assert "no predictions" in text
+    assert text.count('<section class="run"') == 4
 
 
 def test_moved_pictures(capsys, home, finished):
@@ -269,17 +292,17 @@ def test_moved_pictures(capsys, home, finished):
     hidden = finished.labels.parent.with_name("hidden")
     finished.labels.parent.rename(hidden)
     try:
-        page, _ = report(capsys, home)
+        text, _ = report(capsys, home)
     finally:
         hidden.rename(finished.labels.parent)
-    assert "data:image/jpeg" not in page and "cannot be opened" in page
+    assert "data:image/jpeg" not in text and "cannot be opened" in text
 
 
 def test_fewer_sections(capsys, home):
     """The table has all, the sections are those asked for."""
-    page, _ = report(capsys, home, "--sections", 1, "--no-pictures")
-    assert page.count('<section class="run"') == 1 and "data:image/jpeg" not in page
-    assert page.count('<td class="n">40</td>') == 6
+    text, _ = report(capsys, home, "--sections", 1, "--no-pictures")
+    assert text.count('<section class="run"') == 1 and "data:image/jpeg" not in text
+    assert text.count('<td class="n">40</td>') == 6
 
 
 MISTAKES = {
@@ -304,7 +327,22 @@ def test_published_numbers_are_of_databases_that_we_read():
     """So that they find their place; all of them are correlations with a source."""
     assert {one.db for one in PUBLISHED} <= set(DATABASES)
     assert all(0 < one.srcc < 1 and one.source.startswith("https://") for one in PUBLISHED)
-    assert len({(one.db, one.method) for one in PUBLISHED}) == len(PUBLISHED)
+    assert all(not one.target or one.target in DATABASES[one.db].targets for one in PUBLISHED)
+    assert len({one[:3] for one in PUBLISHED}) == len(PUBLISHED)
+
+
+def test_published_numbers_are_of_the_target():
+    """Another aspect of a database has its own; a reduced form has its database's, and says so."""
+    methods = [one.method for one in published_on("agiqa-3k", "mos")]
+    assert methods == ["IP-IQA", "PromptIQA", "Re-IQA", "AugmentIQ"]
+    (alignment,) = published_on("agiqa-3k", "mos_alignment")
+    assert (alignment.method, alignment.srcc) == ("AugmentIQ", 0.4956)
+    assert not published_on("aigciqa2023", "mos_authenticity")
+    assert not published_on("labels-1234", "mos")
+    assert published_on("live", "dmos")
+    whole, form = published_on("koniq", "mos"), published_on("koniq-512x384", "mos")
+    assert [one.srcc for one in form] == [one.srcc for one in whole] == [0.929, 0.914]
+    assert all(one.protocol.startswith("on koniq: ") for one in form)
 
 
 def test_tables_of_folds_and_distortions(capsys, home):
@@ -340,6 +378,10 @@ def test_the_table_of_published_numbers(finished):
     assert "& 0.914 & 0.923 &" in table_text("published", ".tex", known)
     assert rows[0]["run"] and rows[0]["splits"] and rows[0]["target"] == "mos"
     assert table_text("published", ".md", lines).count("\n| ") == 1  # nobody else has it
+    text = page("title", known, [], [])
+    assert "PromptIQA" in text and "Published on" not in page("title", lines, [], [])
+    for result in (line.result for line in known):  # how it was measured, the optimistic ones too
+        assert f"{result['protocol']}: {result['protocol_says']}" in text
 
 
 def test_a_table_of_nothing(finished):

@@ -64,7 +64,7 @@ def record(
     summary: str,
     weights: WeightFile,
     licence: str = "as of the pictures that it was trained on",
-    seen: tuple[str, ...] = ("what its run was given",),
+    seen: tuple[str, ...] = ("the pictures of its pretraining",),
 ) -> Encoder:
     """Return the record of an encoder that `pipeline.pretrain` trained."""
     known = shape(arch)

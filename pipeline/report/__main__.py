@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         lines = list(marked(found, bar.update))
     for output in outputs:
         if _is_page(output):
-            own = _in_turn(lines)[: chosen.sections]
+            own = _with_sections(lines, chosen.sections)
             with progress(len(own), "sections") as bar:
                 every = []
                 for line in own:
@@ -109,15 +109,15 @@ def _only(lines: list[Line], dbs: list[str]) -> list[Line]:
     return [line for line in lines if line.result["db"] in names]
 
 
-def _in_turn(lines: list[Line]) -> list[Line]:
-    """Return the best run of each database, then the second of each, and so on."""
+def _with_sections(lines: list[Line], most: int) -> list[Line]:
+    """Return the best run of each database, then the second of each, and so on; in their order."""
     ranks: dict[tuple, int] = {}
     numbered = []
-    for line in lines:
+    for place, line in enumerate(lines):
         database = line.field[:2]
         ranks[database] = rank = ranks.get(database, -1) + 1
-        numbered.append((rank, line))
-    return [line for _, line in sorted(numbered, key=lambda pair: pair[0])]
+        numbered.append((rank, place))
+    return [lines[place] for place in sorted(place for _, place in sorted(numbered)[:most])]
 
 
 if __name__ == "__main__":

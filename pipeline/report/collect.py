@@ -10,16 +10,9 @@ from pathlib import Path
 from features.errors import InputError
 from features.files import read_json
 from pipeline.comparing import TIE, differences
+from pipeline.report.checking import NEEDED, wrong_in
 from pipeline.results import FEW_GROUPS, head_of
 
-# what every run's result.json has, and of which kind
-_NEEDED = {
-    **dict.fromkeys(("db", "features", "regressor", "target", "protocol", "optimistic"), str),
-    **dict.fromkeys(("n_pictures", "n_groups"), int),
-    **dict.fromkeys(("median", "versions"), dict),
-    "folds": list,
-    "srcc_interval": list | None,
-}
 # What a line is beside the best one of its database.
 BEST, TIED, WORSE, UNKNOWN = "best", "tied with the best", "", "not compared"
 
@@ -36,6 +29,7 @@ class Line:
     splits : a digest of its pictures, groups and folds
     rivals : (how many runs have its splits, how many others have other ones), of one database,
         target and protocol
+    has_twin : whether another run differs from it in other settings alone
     """
 
     run: Path
@@ -43,6 +37,7 @@ class Line:
     mark: str = UNKNOWN
     splits: str = ""
     rivals: tuple[int, int] = (1, 0)
+    has_twin: bool = False
 
     @property
     def field(self) -> tuple[str, str, str]:
@@ -61,8 +56,9 @@ class Line:
 
     @property
     def head(self) -> str:
-        """The regressor, and the protocol where it is not the usual one."""
-        return head_of(self.result).rstrip("!")
+        """The regressor, an unusual protocol, and the run's first digits where it has a twin."""
+        digits = f" {self.run.name[:6]}" if self.has_twin else ""
+        return head_of(self.result).rstrip("!") + digits
 
     @property
     def anchor(self) -> str:
@@ -106,28 +102,12 @@ def find_lines(runs: Path) -> tuple[list[Line], list[str]]:
 
 def _read(run: Path) -> Line:
     path = run / "result.json"
-    result = read_json(path, *_NEEDED)
-    wrong = [name for name, kind in _NEEDED.items() if not isinstance(result[name], kind)]
-    if not wrong and not isinstance(result["median"].get("srcc"), float | int):
-        wrong = ["median SRCC"]
-    if not wrong and not all(map(_is_fold, result["folds"])):
-        wrong = ["folds"]
-    types = result.get("by_distortion") or {}
-    if not isinstance(types, dict) or not all(isinstance(one, dict) for one in types.values()):
-        wrong.append("by_distortion")
-    if wrong:
+    result = read_json(path, *NEEDED)
+    if wrong := wrong_in(result):
         raise InputError(f"{path} was damaged or changed: {', '.join(wrong)}")
     if not isinstance(read_json(run / "settings.json"), dict):
         raise InputError(f"{run / 'settings.json'} was damaged or changed")
     return Line(run, result, splits=_digest(run / "splits.csv"))
-
-
-def _is_fold(fold: object) -> bool:
-    return (
-        isinstance(fold, dict)
-        and "fold" in fold
-        and all(isinstance(fold.get(name) or {}, dict) for name in ("params", "edges"))
-    )
 
 
 def _digest(splits: Path) -> str:
@@ -141,9 +121,10 @@ def _digest(splits: Path) -> str:
 def _with_rivals(lines: Iterable[Line]) -> Iterator[Line]:
     fields = Counter(line.field for line in lines)
     groups = Counter(line.group for line in lines)
+    shown = Counter((*line.group, line.result["features"], line.head) for line in lines)
     for line in lines:
-        own = groups[line.group]
-        yield replace(line, rivals=(own, fields[line.field] - own))
+        own, twins = groups[line.group], shown[*line.group, line.result["features"], line.head]
+        yield replace(line, rivals=(own, fields[line.field] - own), has_twin=twins > 1)
 
 
 def _place(line: Line) -> tuple:

@@ -46,6 +46,7 @@ class Details:
     groups, types : (name, pictures, mean absolute error) of each group and each type of distortion,
         the worst first
     seen : encoder -> what it was trained on
+    n_lost : trials that gave no head, of all folds
     problems : what could not be shown, and why
     """
 
@@ -58,6 +59,7 @@ class Details:
     types: list[tuple[str, int, float]]
     seen: dict[str, str]
     settings: dict
+    n_lost: int
     problems: list[str] = field(default_factory=list)
 
 
@@ -86,22 +88,34 @@ def details(line: Line, cache: Path, pictures: bool = True) -> Details:
             errors = [fold["error90"] for fold in result["folds"] if "error90" in fold]
             half = float(np.median(errors)) if errors else None
             studies = _studies(line.run / "studies", problems)
-            drawn = uri("image/png", figures.diagnosis(predictions, target, half, studies))
+            drawn = uri(
+                "image/png",
+                figures.diagnosis(
+                    predictions, target, half, studies, result.get("objective") or "value"
+                ),
+            )
         with _told(problems, "no pictures"):
             if result["db"] not in cached_databases(cache):
                 raise InputError(f"{result['db']} is not in the cache {cache} (--cache)")
             table = read_cached_table(cache, result["db"])
             types = _by_type(each, table)
             shown = _shown(each, table) if pictures else shown
-    try:
-        seen = {
-            request.name: ", ".join(request.encoder.seen) or "nothing"
-            for request in parse(result["features"])
-        }
-    except InputError as error:  # an encoder of another version
-        seen = {result["features"]: f"not known here: {error}"}
     settings = read_json(line.run / "settings.json")
-    return Details(line, scatter, drawn, *shown, groups, types, seen, settings, problems)
+    lost = sum(fold.get("n_trials_without_head") or 0 for fold in result["folds"])
+    rest = (_seen(result), settings, lost, problems)
+    return Details(line, scatter, drawn, *shown, groups, types, *rest)
+
+
+def _seen(result: dict) -> dict[str, str]:
+    """Return what each encoder was trained on; also where a set's name is none any more."""
+    seen = {}
+    for name in result.get("keys") or [result["features"]]:
+        try:
+            for request in parse(name):
+                seen[request.name] = ", ".join(request.encoder.seen) or "nothing"
+        except InputError as error:  # an encoder of another version
+            seen[name] = f"not known here: {error}"
+    return seen
 
 
 @contextlib.contextmanager

@@ -42,7 +42,11 @@ def overview(lines: Sequence[Line]) -> bytes:
 
 
 def diagnosis(
-    predictions: pd.DataFrame, target: str, error90: float | None, studies: Mapping[str, Sequence]
+    predictions: pd.DataFrame,
+    target: str,
+    error90: float | None,
+    studies: Mapping[str, Sequence],
+    objective: str,
 ) -> bytes:
     """Draw three panels of one run.
 
@@ -55,6 +59,7 @@ def diagnosis(
     predictions : see `pipeline.runs.Run`
     error90 : half width of the intervals, on the scale of the scores; drawn as a band
     studies : fold -> the value of each trial, in their order; NaN for one that gave no head
+    objective : what the trials' value is
     """
     figure = _figure(10.2, 3.1)
     left, middle, right = figure.subplots(1, 3)
@@ -71,7 +76,7 @@ def diagnosis(
         known = np.fmax.accumulate(np.array(values, float))
         right.plot(np.arange(1, len(known) + 1), known, linewidth=1, alpha=0.7)
     right.set_xlabel("trials", fontsize=8)
-    right.set_ylabel("best value so far", fontsize=8)
+    right.set_ylabel(f"best {objective} so far, inner folds", fontsize=8)
     if not studies:
         right.text(0.5, 0.5, "no studies here", ha="center", transform=right.transAxes, fontsize=8)
     return _png(figure, left, middle, right)

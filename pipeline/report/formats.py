@@ -10,8 +10,9 @@ from pipeline.results import number, span
 
 COLUMNS = (
     *("database", "target", "features", "regressor", "protocol", "pictures", "groups"),
-    *("srcc", "srcc_low", "srcc_high", "plcc", "plcc_low", "plcc_high"),
-    *("krcc", "rmse", "size_srcc", "coverage90", "mark", "optimistic", "splits", "run"),
+    *("srcc", "srcc_low", "srcc_high"),
+    *("plcc_logistic", "plcc_logistic_low", "plcc_logistic_high"),
+    *("krcc", "rmse_logistic", "size_srcc", "coverage90", "mark", "optimistic", "splits", "run"),
 )
 _MARKDOWN = re.compile(r"[\\|<`]|(?<=\])\(")  # a cell's end, a tag, code, the address of a link
 _ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}

@@ -34,7 +34,8 @@ def page(
                 "target": target,
                 "lines": runs,
                 "overview": uri("image/png", figures.overview(runs)),
-                "published": published_on(db),
+                "published": published_on(db, target),
+                "ours": dict.fromkeys(map(_measured, runs)),
                 "notes": dict.fromkeys(filter(None, (line.result.get("note") for line in runs))),
             }
         )
@@ -47,3 +48,8 @@ def page(
         left_out=left_out,
         versions=versions(_LIBRARIES),
     )
+
+
+def _measured(line: Line) -> str:
+    result = line.result
+    return f"{result['protocol']}: {result.get('protocol_says') or 'not stated'}"

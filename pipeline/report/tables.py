@@ -77,10 +77,10 @@ def _as_published(value: float | None) -> str:
 
 
 def _published(lines: Sequence[Line]) -> Iterator[dict[str, object]]:
-    """The best runs of each database, then what is published on it."""
-    for db in dict.fromkeys(line.result["db"] for line in lines):
+    """The best runs of each database and target, then what is published on them."""
+    for db, target in dict.fromkeys(line.field[:2] for line in lines):
         for line in lines:
-            if line.mark == BEST and line.result["db"] == db:
+            if line.mark == BEST and line.field[:2] == (db, target):
                 result, median = line.result, line.result["median"]
                 how = result.get("protocol_says") or result["protocol"]
                 yield _run(line) | {
@@ -88,9 +88,10 @@ def _published(lines: Sequence[Line]) -> Iterator[dict[str, object]]:
                     "protocol": f"{how}; PLCC after the 4-parameter logistic",
                     **{"srcc": median["srcc"], "plcc": median.get("plcc_logistic")},
                 }
-        for one in published_on(db):
+        for one in published_on(db, target):
             own = {"srcc": _as_published(one.srcc), "plcc": _as_published(one.plcc)}
-            yield one._asdict() | own | {READ: db, "database": db}
+            of = {READ: f"{db} {target}", "database": db, "target": target}
+            yield one._asdict() | own | of
 
 
 _RUN = (

@@ -1,0 +1,71 @@
+"""Whether a run's result.json is what a run writes: one that was changed must not cost the page."""
+
+from collections.abc import Callable, Mapping
+
+Check = Callable[[object], bool]
+
+
+def _is(kind: type) -> Check:
+    return lambda value: isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _or_none(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def _each(check: Check) -> Check:
+    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
+
+
+def _list_of(check: Check) -> Check:
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def _with(needed: Mapping[str, Check], optional: Mapping[str, Check]) -> Check:
+    return lambda value: isinstance(value, dict) and not wrong_in(value, needed, optional)
+
+
+_NUMBER = _is(int | float)
+_TEXT = _is(str)
+_GIVEN = _or_none(_NUMBER)  # a number, or null where there is none
+_PAIR = _or_none(lambda value: _list_of(_NUMBER)(value) and len(value) == 2)
+_FOLD = _with(
+    {"fold": _TEXT},
+    {
+        **dict.fromkeys(("params", "edges"), _is(dict)),
+        **dict.fromkeys(("n_train", "n_test", "n_trials_without_head", "error90"), _NUMBER),
+        **dict.fromkeys(("srcc", "krcc", "plcc", "rmse", "coverage90"), _NUMBER),
+        **dict.fromkeys(("plcc_logistic", "rmse_logistic"), _NUMBER),
+    },
+)
+NEEDED: dict[str, Check] = {
+    **dict.fromkeys(("db", "features", "regressor", "target", "protocol", "optimistic"), _TEXT),
+    **dict.fromkeys(("n_pictures", "n_groups"), _is(int)),
+    "median": lambda value: _each(_GIVEN)(value) and _NUMBER(value.get("srcc")),
+    "versions": _is(dict),
+    "folds": _list_of(_FOLD),
+    "srcc_interval": _PAIR,
+}
+OPTIONAL: dict[str, Check] = {
+    **dict.fromkeys(("coverage90", "srcc_within_groups", "trials"), _NUMBER),
+    **dict.fromkeys(("n_without_embedding", "groups_on_both_sides"), _NUMBER),
+    **dict.fromkeys(("note", "protocol_says", "group_by", "regrouped"), _TEXT),
+    **dict.fromkeys(("contributions", "srcc_spread"), _each(_GIVEN)),
+    "size_baseline": _with({}, {"srcc": _NUMBER}),
+    "plcc_logistic_interval": _PAIR,
+    "by_distortion": _each(_with({"srcc": _GIVEN, "n_pictures": _is(int)}, {})),
+    "seen_by": _list_of(_TEXT),
+    "keys": _is(dict),
+    "final": _with({}, dict.fromkeys(("params", "edges"), _is(dict))),
+}
+
+
+def wrong_in(
+    result: Mapping[str, object],
+    needed: Mapping[str, Check] = NEEDED,
+    optional: Mapping[str, Check] = OPTIONAL,
+) -> list[str]:
+    """Return the names of what is missing, or is of another kind; what is optional may be null."""
+    lacking = [name for name, check in needed.items() if not check(result.get(name, ...))]
+    odd = (name for name, check in optional.items() if not _or_none(check)(result.get(name)))
+    return [*lacking, *odd]
