@@ -58,7 +58,7 @@ def serving(home, *arguments):
     if not line.startswith("http"):
         process.kill()
         raise AssertionError(process.stderr.read())
-    return process, f"http://127.0.0.1:{port}"
+    return process, line.strip().replace("0.0.0.0", "127.0.0.1")
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +200,24 @@ def test_another_host_needs_the_token(finished):
         assert process.wait(30) == 0
 
 
+def test_an_address_of_the_newer_kind(finished):
+    """It stands in brackets, and asks for a token as any but this machine's usual names."""
+    pytest.importorskip("gradio")
+    try:
+        with socket.socket(socket.AF_INET6) as one:
+            one.bind(("::1", 0))
+    except OSError:
+        pytest.skip("no IPv6 here")
+    process, address = serving(finished.home, "--host", "::1", "--token", "s3cret")
+    try:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{address}/config", timeout=60)
+        assert refused.value.code == 401 and "://[::1]:" in address
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
 # --- a real browser
 
 
@@ -229,9 +247,10 @@ def watched(page):
 def test_the_page_in_a_browser(browser, address, tmp_path):
     """Drop ten pictures, rank them, see where a score comes from; few-shot; bad uploads."""
     names = [tmp_path / "new" / name for name in write_pictures(tmp_path / "new", 10)]
-    large = tmp_path / "new" / "large.png"
+    large, broad = (tmp_path / "new" / name for name in ("large.png", "broad.png"))
     rng = np.random.default_rng(0)
-    Image.fromarray(rng.integers(0, 255, (300, 400, 3), np.uint8)).save(large)
+    for path, most in ((large, 255), (broad, 90)):
+        Image.fromarray(rng.integers(0, most, (300, 400, 3), np.uint8)).save(path)
     text = tmp_path / "new" / "text.jpg"
     text.write_text("no picture")
     page = browser.new_page()
@@ -241,13 +260,25 @@ def test_the_page_in_a_browser(browser, address, tmp_path):
     page.wait_for_selector("text=Nine of ten scores lie within")
     page.click("#score")
     page.wait_for_selector("text=Drop some pictures first")
-    page.locator("input[type=file]").first.set_input_files([*names[:9], large, text])
+    page.locator("input[type=file]").first.set_input_files([*names[:8], broad, large, text])
     page.wait_for_selector("text=large")
     page.click("#score")
     page.wait_for_selector("text=10 scored, 1 could not be")
     assert page.locator("text=text.jpg:").count() >= 1
     page.locator("#ranking button").filter(has_text="large.png").first.click()
     page.wait_for_selector("text=Parts score from")
+    # whichever head is chosen meanwhile, the map is of the one that ranked
+    said = page.locator("text=Parts score from").inner_text()
+    page.get_by_label("Head", exact=True).click()
+    page.get_by_role("option").filter(has_text="svr-linear").click()
+    page.locator("#ranking button").filter(has_text="broad.png").first.click()
+    page.wait_for_function(
+        "said => !document.body.innerText.includes(said) "
+        "&& document.body.innerText.includes('Parts score from')",
+        arg=said,
+    )
+    page.locator("#ranking button").filter(has_text="large.png").first.click()
+    page.wait_for_selector(f"text={said}")
     page.get_by_role("tab", name="Few-shot").click()
     page.get_by_label("Feature set, or several").click()
     page.get_by_role("option", name="nss", exact=True).click()
@@ -298,6 +329,12 @@ def test_the_report_in_a_browser(browser, capsys, finished, tmp_path):
     assert len(widths) > 100 and min(widths) > 0
     page.locator("td a").first.click()
     assert "#run-" in page.url
+    # on paper nothing scrolls, so that all must be within the 186 mm between A4's margins
+    page.set_viewport_size({"width": 702, "height": 1000})
+    page.emulate_media(media="print")
+    wider = "parts => parts.filter(part => part.scrollWidth > part.clientWidth + 1).length"
+    assert page.locator(".scroll").count() > 10
+    assert page.locator(".scroll, pre, body").evaluate_all(wider) == 0
     assert not errors
 
 

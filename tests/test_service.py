@@ -42,10 +42,13 @@ def uploads(service):
     return [str(path) for path in sorted(service.uploads.iterdir())]
 
 
-def test_heads_are_those_of_honest_runs(service, finished):
-    """Two feature sets by two regressors; the optimistic runs are not offered."""
-    assert len(service.heads()) == 4 < len(finished.runs)
+def test_heads_are_those_of_honest_runs_that_can_score(service, finished, monkeypatch):
+    """Neither the optimistic runs are offered, nor those of an encoder that is not here."""
+    assert len(finished.runs) == 6
+    assert len(service.heads()) == 2 and all("· nss ·" in name for name in service.heads())
     assert not any("best-on-test" in name for name in service.heads())
+    monkeypatch.setattr(Service, "_here", lambda self, name: True)
+    assert len(service.heads()) == 4
 
 
 def test_scores_are_those_of_the_command(service, head, capsys, finished):

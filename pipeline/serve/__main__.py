@@ -58,7 +58,10 @@ def main(argv: list[str] | None = None) -> int:
     check_port(chosen.host, chosen.port)
     with uploads_folder() as uploads:
         _serve(chosen, way, shared, places, uploads)
-    return 0
+    # a request that is still computed would be ended in the middle of native code, which aborts
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def check_port(host: str, port: int) -> None:
@@ -103,10 +106,11 @@ def _serve(chosen, way: Way, shared: list[Path], places: dict, uploads: Path) ->
     else:
         # without a token, no other site may have its own name lead here and then read the answers
         app.append(Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK)))
+    host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host  # as addresses have IPv6
     blocks = page(service)
     blocks.queue(max_size=MAX_WAITING)
     blocks.launch(
-        server_name=chosen.host,
+        server_name=host,
         server_port=chosen.port,
         auth=auth,
         app_kwargs={"middleware": app},
@@ -123,12 +127,11 @@ def _serve(chosen, way: Way, shared: list[Path], places: dict, uploads: Path) ->
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):  # before anybody is told that it is there
         signal.signal(number, lambda *_: stopped.set())
-    print(f"http://{chosen.host}:{chosen.port}", flush=True)
+    print(f"http://{host}:{chosen.port}", flush=True)
     cli.say("Ctrl-C ends it")
     with contextlib.suppress(KeyboardInterrupt):
         stopped.wait()
     blocks.close(verbose=False)
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

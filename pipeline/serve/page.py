@@ -51,7 +51,7 @@ def _score_tab(blocks: gr.Blocks, service: Service) -> None:
             )
             where = gr.Image(label="Blue: better parts; red: worse parts", type="pil")
             ends = gr.Markdown()
-    order = gr.State([])
+    shown_by = gr.State(("", "", []))  # the head and the prompt of the ranking; its order
 
     def fill() -> tuple:
         names = list(service.heads())
@@ -60,7 +60,10 @@ def _score_tab(blocks: gr.Blocks, service: Service) -> None:
 
     def describe(name: str | None) -> str:
         if not name:
-            return "No head is here yet: `python -m pipeline.fit` makes some."
+            return (
+                "No head is here whose weights are here, too: `python -m pipeline.fit` makes some, "
+                "`python -m pipeline.weights list` tells which files are missing."
+            )
         facts = service.head(name).facts
         better = "higher" if facts["range"]["higher_is_better"] else "lower"
         return (
@@ -73,17 +76,18 @@ def _score_tab(blocks: gr.Blocks, service: Service) -> None:
         found = service.score(name, given or [], text)
         ranked = in_order(found, given)
         pictures = [(small(f), caption(one)) for f, one in zip(ranked, found, strict=True)]
-        return said_of(found), rows_of(found), pictures, ranked, None, ""
+        return said_of(found), rows_of(found), pictures, (name, text, ranked), None, ""
 
-    def explain(name: str | None, ranked: list[str], text: str, event: gr.SelectData) -> tuple:
+    def explain(shown: tuple[str, str, list[str]], event: gr.SelectData) -> tuple:
+        name, text, ranked = shown  # another head may be chosen meanwhile
         image, low, high = service.where(name, ranked[event.index], text)
         return image, f"Parts score from {low:.4g} to {high:.4g}, each as a picture of its own."
 
-    shown = [said, table, gallery, order, where, ends]
+    shown = [said, table, gallery, shown_by, where, ends]
     blocks.load(told(fill), None, [head, about])
     head.change(told(describe), head, about)
     button.click(told(score), [head, files, prompt], shown, concurrency_limit=1, api_name="score")
-    gallery.select(told(explain), [head, order, prompt], [where, ends], concurrency_limit=1)
+    gallery.select(told(explain), shown_by, [where, ends], concurrency_limit=1)
 
 
 def _few_shot_tab(blocks: gr.Blocks, service: Service) -> None:

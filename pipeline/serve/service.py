@@ -62,10 +62,14 @@ class Service:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def heads(self) -> dict[str, Path]:
-        """Return the heads that may be chosen: what to call each, and where it lies."""
+        """Return the heads that can score here: what to call each, and where it lies.
+
+        Those of runs whose encoders' weights are not here are left out.
+        """
         found = {str(path): path for path in self.shared}
+        here = functools.cache(self._here)
         for line in self._lines():
-            if not line.result["optimistic"]:
+            if not line.result["optimistic"] and here(line.result["features"]):
                 srcc, what = line.result["median"]["srcc"], line.result["features"]
                 name = f"{line.name} · {what} · {line.head} · SRCC {srcc:.3f}"
                 found.setdefault(name, line.run)
