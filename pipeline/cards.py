@@ -23,13 +23,12 @@ def card_of(run: Path, licence: str = "", author: str = "") -> dict:
     facts = read_head(run).facts
     result = read_json(run / "result.json", "median", "n_pictures", "n_groups")
     encoders = [request.encoder for request in parse(facts["features"])]
-    known = DATABASES.get(facts["db"])
     enough = result["n_groups"] >= FEW_GROUPS
     return {
         "predicts": facts["target"],
         "range": facts["range"],
         "database": facts["db"],
-        "database_terms": (known and known.terms) or UNKNOWN,
+        "database_terms": terms_of(facts["db"]),
         "n_pictures": result["n_pictures"],
         "n_groups": result["n_groups"],
         "features": facts["features"],
@@ -51,6 +50,14 @@ def card_of(run: Path, licence: str = "", author: str = "") -> dict:
         "licence": licence or UNKNOWN,
         "author": author or UNKNOWN,
     }
+
+
+def terms_of(db: str) -> str:
+    """Return the terms of a database in words, or where to look for them."""
+    known = DATABASES.get(db)
+    if known is None:
+        return UNKNOWN
+    return known.terms or (f"see {known.page}" if known.page else UNKNOWN)
 
 
 def card_text(card: dict) -> str:

@@ -13,6 +13,8 @@ from test_commands import call
 from venvs import linked
 
 from features.files import sha256
+from pipeline.cards import terms_of
+from pipeline.databases import DATABASES
 from pipeline.heads import ARRAYS, CARD, FACTS, MANIFEST
 
 
@@ -58,6 +60,13 @@ def test_the_same_head_is_the_same_file(capsys, tmp_path, shared_head):
     run, path = shared_head
     call(capsys, "head", "export", run, "-o", tmp_path / "again.zip", "--licence", "CC0-1.0")
     assert (tmp_path / "again.zip").read_bytes() == path.read_bytes()
+
+
+def test_a_card_always_says_something_of_terms():
+    """Where a database states none, where to look, or that none are known."""
+    assert terms_of("aigciqa2023") == terms_of("labels-1234") == terms_of("pcuid") == "not stated"
+    assert terms_of("bid") == f"see {DATABASES['bid'].page}"
+    assert all(map(terms_of, DATABASES))
 
 
 def test_card(capsys, shared_head):
