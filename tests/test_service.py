@@ -51,6 +51,15 @@ def test_heads_are_those_of_honest_runs_that_can_score(service, finished, monkey
     assert len(service.heads()) == 4
 
 
+def test_a_head_keeps_its_digits(service, head):
+    """Another run may change what stands before them while a page is open."""
+    other = "labels (123456) · " + head.split(" · ", 1)[1]
+    assert service.head(other).facts == service.head(head).facts
+    for name in (None, "", "labels", head[:-1]):
+        with pytest.raises(InputError, match="Choose a head first"):
+            service.head(name)
+
+
 def test_scores_are_those_of_the_command(service, head, capsys, finished):
     """The same numbers as of `score`, ranked best first, and the same at the second time."""
     found = service.score(head, uploads(service))

@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 
+from features.errors import InputError
 from pipeline.serve.uploads import PREFIX, uploads_folder
 
 HELD = """
@@ -38,13 +39,12 @@ def test_it_is_ours_alone_and_goes_at_the_end(temporary):
 
 
 def test_what_a_killed_page_left_goes_and_nothing_else(temporary, tmp_path):
-    """A living page's uploads stay, and so does what is a link, a file, or not locked yet."""
+    """A living page's uploads stay, and so does what is a link or a file."""
     outside = tmp_path / "outside"
     outside.mkdir()
-    (outside / ".lock").touch()
+    (outside / "mine.png").touch()
     (temporary / f"{PREFIX}link").symlink_to(outside)
     (temporary / f"{PREFIX}file").touch()
-    (temporary / f"{PREFIX}new").mkdir()  # whose page has not locked it yet
     others = set(temporary.iterdir())
     with subprocess.Popen(
         [sys.executable, "-c", HELD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -57,4 +57,31 @@ def test_what_a_killed_page_left_goes_and_nothing_else(temporary, tmp_path):
         assert os.path.exists(f"{left}/one.png")
     with uploads_folder() as folder:
         assert set(temporary.iterdir()) == others | {folder}
-    assert (outside / ".lock").exists()
+    assert (outside / "mine.png").exists()
+
+
+def test_a_page_that_starts_at_the_same_moment(temporary, monkeypatch):
+    """It may take the new folder for one that was left, before it is held: another is made."""
+    made, make = [], tempfile.mkdtemp
+
+    def mkdtemp(*arguments, **more):
+        folder = make(*arguments, **more)
+        if not made:
+            os.rmdir(folder)
+        made.append(folder)
+        return folder
+
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+    with uploads_folder() as folder:
+        assert str(folder) == made[1] and list(temporary.iterdir()) == [folder]
+
+
+def test_where_nothing_can_be_locked(temporary, monkeypatch):
+    """One line, and no endless search."""
+
+    def flock(*_):
+        raise OSError("no locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(InputError, match="cannot be locked: set TMPDIR"), uploads_folder():
+        pass

@@ -1,5 +1,6 @@
 """Whether a run's result.json is what a run writes: one that was changed must not cost the page."""
 
+import sys
 from collections.abc import Callable, Mapping
 
 Check = Callable[[object], bool]
@@ -25,14 +26,27 @@ def _with(needed: Mapping[str, Check], optional: Mapping[str, Check]) -> Check:
     return lambda value: isinstance(value, dict) and not wrong_in(value, needed, optional)
 
 
-_NUMBER = _is(int | float)
-_TEXT = _is(str)
+def _is_text(value: object) -> bool:
+    # half a surrogate pair, as JSON may hold it, is nothing that can be drawn
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _is_number(value: object) -> bool:
+    # JSON has integers beyond every float
+    return _is(int | float)(value) and not abs(value) > sys.float_info.max
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, bool) or _is_text(value) or _GIVEN(value)
+
+
+_NUMBER, _TEXT = _is_number, _is_text
 _GIVEN = _or_none(_NUMBER)  # a number, or null where there is none
 _PAIR = _or_none(lambda value: _list_of(_NUMBER)(value) and len(value) == 2)
 _FOLD = _with(
     {"fold": _TEXT},
     {
-        **dict.fromkeys(("params", "edges"), _is(dict)),
+        **dict.fromkeys(("params", "edges"), _each(_is_value)),
         **dict.fromkeys(("n_train", "n_test", "n_trials_without_head", "error90"), _NUMBER),
         **dict.fromkeys(("srcc", "krcc", "plcc", "rmse", "coverage90"), _NUMBER),
         **dict.fromkeys(("plcc_logistic", "rmse_logistic"), _NUMBER),
@@ -56,7 +70,7 @@ OPTIONAL: dict[str, Check] = {
     "by_distortion": _each(_with({"srcc": _GIVEN, "n_pictures": _is(int)}, {})),
     "seen_by": _list_of(_TEXT),
     "keys": _is(dict),
-    "final": _with({}, dict.fromkeys(("params", "edges"), _is(dict))),
+    "final": _with({}, dict.fromkeys(("params", "edges"), _each(_is_value))),
 }
 
 

@@ -9,9 +9,10 @@ from features.errors import InputError
 from pipeline.report.collect import BEST, Line
 from pipeline.report.formats import FORMATS, escaped, latex_table, markdown_table
 from pipeline.report.published import published_on
-from pipeline.results import number
+from pipeline.results import head_of, number
 
-READ = "database and target"  # a column that no CSV has: there they are two
+READ = "database and target"  # columns that no CSV has: there they are two,
+READ_HEAD = "head to read"  # and the run says which of two heads it is
 RUNS = "runs"  # the table of the runs themselves; see `pipeline.report.formats`
 
 
@@ -51,7 +52,8 @@ def _run(line: Line) -> dict[str, object]:
     return {
         **{READ: line.name, "database": result["db"], "target": result["target"]},
         **{"features": result["features"], "splits": line.splits, "run": line.run},
-        "head": line.head + ("!" if result["optimistic"] else ""),
+        "head": head_of(result),
+        READ_HEAD: line.head + ("!" if result["optimistic"] else ""),
     }
 
 
@@ -96,7 +98,8 @@ def _published(lines: Sequence[Line]) -> Iterator[dict[str, object]]:
 
 _RUN = (
     *(Column(READ, "database"), Column("database"), Column("target")),
-    *(Column("features", "features"), Column("head", "head"), Column("splits"), Column("run")),
+    *(Column("features", "features"), Column("head"), Column(READ_HEAD, "head")),
+    *(Column("splits"), Column("run")),
 )
 _SRCC = Column("srcc", "SRCC", 4)
 TABLES: dict[str, Table] = {
@@ -156,7 +159,7 @@ def table_text(name: str, suffix: str, lines: Sequence[Line]) -> str:
 
 def _csv(table: Table, rows: Sequence[dict]) -> str:
     buffer = io.StringIO()
-    names = [column.name for column in table.columns if column.name != READ]
+    names = [column.name for column in table.columns if column.name not in (READ, READ_HEAD)]
     writer = csv.DictWriter(buffer, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _cell(row.get(name)) for name in names} for row in rows)

@@ -206,7 +206,7 @@ def _runs_tab(blocks: gr.Blocks, service: Service) -> None:
 def _run_row(line: Line) -> list:
     result = line.result
     return [
-        f"{result['db']} {result['target']}",
+        line.name,
         result["features"],
         line.head + (" (optimistic)" if result["optimistic"] else ""),
         result["n_pictures"],

@@ -31,6 +31,7 @@ from features.weight_files import ABSENT, WRONG, survey_of
 from pipeline.fitted import fitted_scorer
 from pipeline.heads import Head, read_head
 from pipeline.report.collect import Line, find_lines
+from pipeline.results import head_of
 from pipeline.scoring import Score, Scorer
 from pipeline.serve.maps import cut, overlay
 from pipeline.thumbnails import SIDE
@@ -71,18 +72,19 @@ class Service:
         for line in self._lines():
             if not line.result["optimistic"] and here(line.result["features"]):
                 srcc, what = line.result["median"]["srcc"], line.result["features"]
-                name = f"{line.name} · {what} · {line.head} · SRCC {srcc:.3f}"
-                found.setdefault(name, line.run)
-                if found[name] != line.run:  # the same under other settings
-                    found[f"{name} · {line.run.name}"] = line.run
+                told = (line.name, what, head_of(line.result), f"SRCC {srcc:.3f}", line.run.name)
+                found[" · ".join(told)] = line.run
         return found
 
     def head(self, name: str | None) -> Head:
         """Return a head by its name; an InputError where there is none."""
         heads = self.heads()
-        if name not in heads:
+        # what stands before a run's digits may change while a page is open, as other runs come
+        runs = {path.name: path for path in heads.values()}
+        path = heads.get(name or "") or runs.get((name or "").split(" · ")[-1])
+        if path is None:
             raise InputError("Choose a head first; python -m pipeline.fit makes some.")
-        return read_head(heads[name])
+        return read_head(path)
 
     def feature_sets(self) -> list[str]:
         """Return the feature sets whose weights are here.
