@@ -294,6 +294,8 @@ def test_the_page_in_a_browser(browser, address, tmp_path):
     page.wait_for_selector("text=6 scored, 0 could not be")
     page.get_by_role("tab", name="Runs").click()
     page.wait_for_selector("#scatter img")
+    # nothing leaves this machine: no image has a button that uploads it
+    assert page.get_by_label("Download").count() and not page.get_by_label("Share").count()
     assert not errors
 
 

@@ -13,6 +13,7 @@ from pipeline.serve.showing import HEADERS, caption, in_order, plain, rows_of, s
 
 RUN_HEADERS = ["database", "features", "head", "pictures", "SRCC", "95 % interval", "PLCC*"]
 DELETED = (600, 6 * 3600)  # seconds: how often uploads are looked at, and how old they may be
+BUTTONS = ["download", "fullscreen"]  # by default there is one that uploads a picture to a forum
 # no font from outside: the page works without a network
 THEME = gr.themes.Default(
     font=["system-ui", "DejaVu Sans", "sans-serif"], font_mono=["ui-monospace", "monospace"]
@@ -48,8 +49,11 @@ def _score_tab(blocks: gr.Blocks, service: Service) -> None:
                 label="Choose one to see where its score comes from",
                 columns=5,
                 allow_preview=False,
+                buttons=BUTTONS,
             )
-            where = gr.Image(label="Blue: better parts; red: worse parts", type="pil")
+            where = gr.Image(
+                label="Blue: better parts; red: worse parts", type="pil", buttons=BUTTONS
+            )
             ends = gr.Markdown()
     shown_by = gr.State(("", "", []))  # the head and the prompt of the ranking; its order
 
@@ -111,7 +115,9 @@ def _few_shot_tab(blocks: gr.Blocks, service: Service) -> None:
                 for k in range(MAX_PAIRS)
             ]
         with gr.Column(scale=2):
-            rated_gallery = gr.Gallery(label="Rated pictures", columns=5, allow_preview=False)
+            rated_gallery = gr.Gallery(
+                label="Rated pictures", columns=5, allow_preview=False, buttons=BUTTONS
+            )
             files = gr.File(
                 elem_id="unrated",
                 label="Pictures to score",
@@ -121,7 +127,7 @@ def _few_shot_tab(blocks: gr.Blocks, service: Service) -> None:
             button = gr.Button("Score like these", variant="primary", elem_id="few-shot")
             said = gr.Markdown()
             table = gr.Dataframe(headers=HEADERS, label="Ranking", interactive=False)
-            gallery = gr.Gallery(label="Ranking", columns=5, allow_preview=False)
+            gallery = gr.Gallery(label="Ranking", columns=5, allow_preview=False, buttons=BUTTONS)
 
     def fill() -> gr.Dropdown:
         names = service.feature_sets()
@@ -174,7 +180,9 @@ def _few_shot_tab(blocks: gr.Blocks, service: Service) -> None:
 def _runs_tab(blocks: gr.Blocks, service: Service) -> None:
     table = gr.Dataframe(headers=RUN_HEADERS, label="Runs", interactive=False)
     run = gr.Dropdown(label="Run", choices=[], interactive=True)
-    plot = gr.Image(elem_id="scatter", label="Score against prediction", type="pil")
+    plot = gr.Image(
+        elem_id="scatter", label="Score against prediction", type="pil", buttons=BUTTONS
+    )
     gr.Markdown("`python -m pipeline.report` makes a page of all of them.")
 
     def names() -> dict[str, Line]:
