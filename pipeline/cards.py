@@ -6,7 +6,7 @@ from features.files import read_json
 from features.names import parse
 from pipeline.databases import DATABASES
 from pipeline.heads import read_head
-from pipeline.results import FEW_GROUPS, number
+from pipeline.results import interval, number
 
 _MEDIANS = ("srcc", "krcc", "plcc_logistic", "rmse_logistic")
 UNKNOWN = "not stated"
@@ -23,7 +23,6 @@ def card_of(run: Path, licence: str = "", author: str = "") -> dict:
     facts = read_head(run).facts
     result = read_json(run / "result.json", "median", "n_pictures", "n_groups")
     encoders = [request.encoder for request in parse(facts["features"])]
-    enough = result["n_groups"] >= FEW_GROUPS
     return {
         "predicts": facts["target"],
         "range": facts["range"],
@@ -42,7 +41,7 @@ def card_of(run: Path, licence: str = "", author: str = "") -> dict:
         "protocol_says": result.get("protocol_says", UNKNOWN),
         "optimistic": result.get("optimistic", ""),
         "median": {name: result["median"].get(name) for name in _MEDIANS},
-        "srcc_interval": (enough and result.get("srcc_interval")) or None,
+        "srcc_interval": interval(result),
         "error90": facts["error90"],
         "coverage90": result.get("coverage90"),
         "note": facts["note"],

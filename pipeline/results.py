@@ -52,15 +52,13 @@ def aligned(rows: Sequence[Sequence[str]], n_left: int) -> str:
 
 def _cells(result: dict) -> tuple[str, ...]:
     median = result["median"]
-    low, high = result["srcc_interval"]
-    interval = "-" if result["n_groups"] < FEW_GROUPS else f"[{low:.3f}, {high:.3f}]"
     return (
         f"{result['db']} {result['target']}",
         result["features"],
         head_of(result),
         str(result["n_pictures"]),
         f"{median['srcc']:.4f}",
-        interval,
+        span(interval(result)),
         *(number(median[name], 4) for name in ("krcc", "plcc", "plcc_logistic")),
         number(median["rmse_logistic"], 3),
         number(result["srcc_spread"]["sd"], 4),
@@ -86,6 +84,17 @@ def span(interval: Sequence[float] | None) -> str:
     return "-" if interval is None else f"[{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
+def interval(result: dict, of: str = "srcc") -> list[float] | None:
+    """Return the 95 % interval of a median; None where there are too few groups for one."""
+    found = result.get(f"{of}_interval")
+    return found if found and result["n_groups"] >= FEW_GROUPS else None
+
+
+def n_lost(result: dict) -> int:
+    """Return how many trials gave no head, of all folds."""
+    return sum(fold.get("n_trials_without_head") or 0 for fold in result["folds"])
+
+
 def _notes(result: dict) -> list[str]:
     """Return what must be said of a result beside its numbers."""
     few = (
@@ -107,7 +116,7 @@ def _notes(result: dict) -> list[str]:
     )
     where = f"{result['db']} {result['features']} {head_of(result)}"
     optimistic = f"{where}: OPTIMISTIC: {result['optimistic']}" if result["optimistic"] else ""
-    lost = sum(fold.get("n_trials_without_head", 0) for fold in result["folds"])
+    lost = n_lost(result)
     without = (
         f"{where}: {lost} of {len(result['folds']) * result['trials']} trials gave no head"
         if lost

@@ -159,14 +159,16 @@ def test_odd_but_whole(capsys, home, finished):
     run = home / finished.runs["nss", "ridge"].relative_to(finished.home)
     result = read_json(run / "result.json")
     result |= {"features": "nss$\\x$", "srcc_spread": None, "contributions": None}
+    result |= {"n_without_embedding": 3}
     for fold in result["folds"]:
-        fold |= {"params": None, "edges": None}
+        fold |= {"params": None, "edges": None, "n_trials_without_head": 2}
     write_json(run / "result.json", result)
     rows = (run / "predictions.csv").read_text().splitlines()
     (run / "predictions.csv").write_text(
         rows[0].replace("group", "gr") + "\n" + "\n".join(rows[1:])
     )
     text, _ = report(capsys, home)
+    assert "3 pictures have no embedding" in text and "20 trials gave no head" in text
     assert "no errors by picture and group" in text and text.count('<section class="run"') == 6
 
 
@@ -228,6 +230,9 @@ def test_formats(capsys, home, finished):
     rows = list(csv.DictReader(io.StringIO(texts[0])))
     assert [float(row["srcc"]) for row in rows] == [line.result["median"]["srcc"] for line in lines]
     assert all(float(row["srcc_low"]) < float(row["srcc_high"]) for row in rows)
+    medians = [line.result["median"] for line in lines]
+    for name in ("plcc_logistic", "rmse_logistic"):
+        assert [float(row[name]) for row in rows] == [median[name] for median in medians]
     best = next(line for line in lines if line.mark == BEST).result["median"]["srcc"]
     assert f"**{best:.4f}**" in texts[1] and rf"\textbf{{{best:.4f}}}" in texts[2]
     assert texts[1].count("\n| ") == 6 and texts[2].count(r" \\") == 7

@@ -40,35 +40,34 @@ def _is_value(value: object) -> bool:
     return isinstance(value, bool) or _is_text(value) or _GIVEN(value)
 
 
-_NUMBER, _TEXT = _is_number, _is_text
-_GIVEN = _or_none(_NUMBER)  # a number, or null where there is none
-_PAIR = _or_none(lambda value: _list_of(_NUMBER)(value) and len(value) == 2)
+_GIVEN = _or_none(_is_number)  # a number, or null where there is none
+_PAIR = _or_none(lambda value: _list_of(_is_number)(value) and len(value) == 2)
 _FOLD = _with(
-    {"fold": _TEXT},
+    {"fold": _is_text},
     {
         **dict.fromkeys(("params", "edges"), _each(_is_value)),
-        **dict.fromkeys(("n_train", "n_test", "n_trials_without_head", "error90"), _NUMBER),
-        **dict.fromkeys(("srcc", "krcc", "plcc", "rmse", "coverage90"), _NUMBER),
-        **dict.fromkeys(("plcc_logistic", "rmse_logistic"), _NUMBER),
+        **dict.fromkeys(("n_train", "n_test", "n_trials_without_head", "error90"), _is_number),
+        **dict.fromkeys(("srcc", "krcc", "plcc", "rmse", "coverage90"), _is_number),
+        **dict.fromkeys(("plcc_logistic", "rmse_logistic"), _is_number),
     },
 )
 NEEDED: dict[str, Check] = {
-    **dict.fromkeys(("db", "features", "regressor", "target", "protocol", "optimistic"), _TEXT),
+    **dict.fromkeys(("db", "features", "regressor", "target", "protocol", "optimistic"), _is_text),
     **dict.fromkeys(("n_pictures", "n_groups"), _is(int)),
-    "median": lambda value: _each(_GIVEN)(value) and _NUMBER(value.get("srcc")),
+    "median": lambda value: _each(_GIVEN)(value) and _is_number(value.get("srcc")),
     "versions": _is(dict),
     "folds": _list_of(_FOLD),
     "srcc_interval": _PAIR,
 }
 OPTIONAL: dict[str, Check] = {
-    **dict.fromkeys(("coverage90", "srcc_within_groups", "trials"), _NUMBER),
-    **dict.fromkeys(("n_without_embedding", "groups_on_both_sides"), _NUMBER),
-    **dict.fromkeys(("note", "protocol_says", "group_by", "regrouped"), _TEXT),
+    **dict.fromkeys(("coverage90", "srcc_within_groups", "trials"), _is_number),
+    **dict.fromkeys(("n_without_embedding", "groups_on_both_sides"), _is_number),
+    **dict.fromkeys(("note", "protocol_says", "objective", "group_by", "regrouped"), _is_text),
     **dict.fromkeys(("contributions", "srcc_spread"), _each(_GIVEN)),
-    "size_baseline": _with({}, {"srcc": _NUMBER}),
+    "size_baseline": _with({}, {"srcc": _is_number}),
     "plcc_logistic_interval": _PAIR,
     "by_distortion": _each(_with({"srcc": _GIVEN, "n_pictures": _is(int)}, {})),
-    "seen_by": _list_of(_TEXT),
+    "seen_by": _list_of(_is_text),
     "keys": _is(dict),
     "final": _with({}, dict.fromkeys(("params", "edges"), _each(_is_value))),
 }

@@ -11,7 +11,7 @@ from features.errors import InputError
 from features.files import read_json
 from pipeline.comparing import TIE, differences
 from pipeline.report.checking import NEEDED, wrong_in
-from pipeline.results import FEW_GROUPS, head_of
+from pipeline.results import head_of, interval
 
 # What a line is beside the best one of its database.
 BEST, TIED, WORSE, UNKNOWN = "best", "tied with the best", "", "not compared"
@@ -67,8 +67,7 @@ class Line:
 
     def interval(self, of: str) -> list[float] | None:
         """Return the 95 % interval of a median; None where there are too few groups for one."""
-        found = self.result.get(f"{of}_interval")
-        return found if found and self.result["n_groups"] >= FEW_GROUPS else None
+        return interval(self.result, of)
 
 
 def find_lines(runs: Path) -> tuple[list[Line], list[str]]:

@@ -18,6 +18,7 @@ from features.names import parse
 from pipeline.pairs import read_side
 from pipeline.report import figures
 from pipeline.report.collect import Line
+from pipeline.results import n_lost
 from pipeline.tables import CachedTable, cached_databases, read_cached_table
 from pipeline.thumbnails import Thumbnail, thumbnail, uri
 from regressors.errors import DataError
@@ -101,8 +102,7 @@ def details(line: Line, cache: Path, pictures: bool = True) -> Details:
             types = _by_type(each, table)
             shown = _shown(each, table) if pictures else shown
     settings = read_json(line.run / "settings.json")
-    lost = sum(fold.get("n_trials_without_head") or 0 for fold in result["folds"])
-    rest = (_seen(result), settings, lost, problems)
+    rest = (_seen(result), settings, n_lost(result), problems)
     return Details(line, scatter, drawn, *shown, groups, types, *rest)
 
 
